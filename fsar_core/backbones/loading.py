@@ -1,0 +1,88 @@
+"""Gives a backbone the weights that its config names. Nothing is downloaded unless the user has said so."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fsar_core.backbones.resnet import ResNet
+from fsar_core.backbones.small_net import SmallNet
+from fsar_core.backbones.weights_file import WeightsError, WeightsFile, check_sha256, read_state_dict
+
+
+def load_weights(
+    module: ResNet | SmallNet, config: ResNet.Config | SmallNet.Config, folder: Path | None = None
+) -> None:
+    """Raises WeightsError, with what to do, where the file is missing, is another one, or does not fit ``module``.
+
+    ``folder``: the site's folder of weights. ImageNet weights are also looked for where torch.hub keeps them, and are
+    downloaded only if the environment variable FSAR_DOWNLOAD is 1. A classifier (``fc.*``) in a file is ignored.
+    """
+    if isinstance(config.weights, WeightsFile):
+        _load(module.trunk.layers, _site_file(config.weights, folder))
+    elif config.kind == "resnet" and config.weights == "imagenet":
+        _load(module.trunk.layers, _imagenet_file(imagenet_url(config.depth), folder))
+
+
+def imagenet_url(depth: int) -> str:
+    """Where torchvision publishes its IMAGENET1K_V1 weights; the file name ends with the start of the SHA-256."""
+    from torchvision.models import get_model_weights  # takes seconds to import, and few calls come here
+
+    return get_model_weights(f"resnet{depth}")["IMAGENET1K_V1"].url
+
+
+def _imagenet_file(url: str, folder: Path | None) -> Path:
+    name = url.rpartition("/")[2]
+    start = Path(name).stem.rpartition("-")[2]
+    folders = ([] if folder is None else [folder]) + [Path(torch.hub.get_dir()) / "checkpoints"]
+    for path in (place / name for place in folders):
+        if path.is_file():
+            check_sha256(path, start)
+            return path
+    if os.environ.get("FSAR_DOWNLOAD") != "1":
+        raise WeightsError(
+            f"the ImageNet weights {name} must lie in {' or '.join(map(str, folders))}; copy {url} there, or set "
+            f"FSAR_DOWNLOAD=1 to have it downloaded to {folders[0]}"
+        )
+    folders[0].mkdir(parents=True, exist_ok=True)
+    path = folders[0] / name
+    try:
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=start, progress=False)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(f"{url} cannot be downloaded: {error}; copy it to {path} by other means") from error
+    return path
+
+
+def _site_file(file: WeightsFile, folder: Path | None) -> Path:
+    if folder is None:
+        raise WeightsError(f"the weights {file.name} must lie in the site's folder of weights, but the site names none")
+    path = folder / file.name
+    if not path.is_file():
+        raise WeightsError(
+            f"the weights {file.name} must lie in {folder}; copy the file with SHA-256 {file.sha256} there"
+        )
+    check_sha256(path, file.sha256)
+    return path
+
+
+def _load(layers: nn.Sequential, path: Path) -> None:
+    # A state dict of the whole backbone, as this project saves it, fits as well as torchvision's bare names.
+    given = {name.removeprefix("trunk.layers."): tensor for name, tensor in read_state_dict(path).items()}
+    given = {name: tensor for name, tensor in given.items() if not name.startswith("fc.")}
+    faults = _faults(given, layers.state_dict())
+    if faults:
+        raise WeightsError(f"{path} does not fit the backbone of the config; " + "; ".join(faults))
+    layers.load_state_dict(given)
+
+
+def _faults(given: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
+    # Files older than torch 0.4.1 lack these counters, which only an averaging without momentum reads.
+    missing = [name for name in wanted.keys() - given.keys() if not name.endswith("num_batches_tracked")]
+    shapes = [
+        f"{name} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted.keys() & given.keys()
+        if given[name].shape != wanted[name].shape
+    ]
+    named = {"missing": missing, "unexpected": list(given.keys() - wanted.keys()), "of another shape": shapes}
+    return [f"{what}: {', '.join(sorted(names))}" for what, names in named.items() if names]

@@ -1,0 +1,121 @@
+"""What a training step sees, as a pure function of (run, step); and the look at val that selects a run's weights."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fsar_core.config import ClipBatches, EpisodeBatches, RunConfig
+from fsar_core.data.clip_source import ClipSource
+from fsar_core.data.episodes import draw_episodes, fixed_episodes
+from fsar_core.data.transforms import normalise
+from fsar_core.episode import Clips, Episode
+from fsar_core.evaluate import embed_clips, evaluate_episodes
+from fsar_core.method import Method
+from fsar_core.seeds import generator
+
+VAL_WAY = 5
+"""Largest way of val episodes; fewer val classes give fewer ways."""
+
+
+class Batches(Protocol):
+    """Both kinds of training data, to ``train``."""
+
+    def of_step(self, step: int) -> Iterator[Clips]:
+        """The batches whose gradients are averaged in optimiser step ``step``, counted from 1; normalised, on the device."""
+        ...
+
+    def validate(self, method: Method) -> float:
+        """Accuracy on what selects the weights."""
+        ...
+
+
+class EpisodeStream:
+    """Episodes drawn from the train classes, validation on fixed episodes of the val classes."""
+
+    def __init__(self, run: RunConfig, train: ClipSource, val: ClipSource, device: torch.device) -> None:
+        assert isinstance(run.batches, EpisodeBatches)
+        self._run, self._shape, self._train, self._val, self._device = run, run.batches, train, val, device
+        self._val_episodes = fixed_episodes(
+            val.members,
+            way=min(VAL_WAY, len(val.labels)),
+            shot=run.batches.shot,
+            queries=1,
+            count=run.selection.episodes,
+            seed=run.selection.seed,
+            fingerprint=val.fingerprint,
+        )
+
+    def of_step(self, step: int) -> Iterator[Episode]:
+        for i in range(self._shape.per_step):
+            yield self._episode(generator(self._run.seed, "train episode", step, i))
+
+    def validate(self, method: Method) -> float:
+        return evaluate_episodes(method, self._val, self._val_episodes, self._device).accuracy
+
+    def _episode(self, rng: np.random.Generator) -> Episode:
+        shape = self._shape
+        drawn = draw_episodes(self._train.members, way=shape.way, shot=shape.shot, queries=shape.queries, rng=rng)
+        positions = np.concatenate([drawn.support[0].ravel(), drawn.query[0]])
+        is_query = np.arange(len(positions)) >= shape.way * shape.shot
+        videos = self._train.train_videos(positions, is_query, rng).to(self._device, non_blocking=True)
+        return Episode(
+            videos=normalise(videos, self._run.data.normalisation),
+            class_ids=torch.from_numpy(self._train.class_ids[positions]).to(self._device),
+            way=shape.way,
+            shot=shape.shot,
+            query_labels=torch.from_numpy(drawn.labels).to(self._device),
+        )
+
+
+class ClipStream:
+    """Shuffled batches of labelled train clips; some clips of every class are held out and select the weights.
+
+    Where neither training nor augmentation can change the first steps' outputs, these are computed once per clip.
+    """
+
+    def __init__(self, run: RunConfig, train: ClipSource, device: torch.device, method: Method) -> None:
+        assert isinstance(run.batches, ClipBatches)
+        self._run, self._shape, self._source, self._device = run, run.batches, train, device
+        held = [self._held_out(i, own) for i, own in enumerate(train.members)]
+        self._held = np.concatenate(held)
+        self._kept = np.setdiff1d(np.arange(len(train)), self._held)
+        self._given = method.frozen_prefix() if run.data.is_deterministic() else None
+        self._table: Tensor | None = None
+        if self._given is not None:
+            self._table = embed_clips(method, train, device, names=(self._given,))[self._given]
+
+    def of_step(self, step: int) -> Iterator[Clips]:
+        size = min(self._shape.size, len(self._kept))
+        per_epoch = len(self._kept) // size
+        epoch, batch = divmod(step - 1, per_epoch)
+        order = generator(self._run.seed, "clip order", epoch).permutation(self._kept)
+        yield self._clips(order[batch * size : (batch + 1) * size], generator(self._run.seed, "train clips", step))
+
+    @torch.inference_mode()
+    def validate(self, method: Method) -> float:
+        scored = method.config.losses[0].reads
+        if self._table is None:
+            scores = embed_clips(method, self._source, self._device, names=(scored,), positions=self._held)[scored]
+        else:
+            was_training = method.training
+            method.eval()
+            scores = method.embed(self._clips(self._held, generator(self._run.seed, "held out")))[scored]
+            method.train(was_training)
+        predicted = scores.float().mean(1).argmax(1).cpu().numpy()
+        return float((predicted == self._source.class_ids[self._held]).mean())
+
+    def _held_out(self, label: int, own: np.ndarray) -> np.ndarray:
+        count = min(len(own) - 1, max(1, round(self._shape.held_out * len(own))))
+        return generator(self._run.seed, "held out clips", label).permutation(own)[:count]
+
+    def _clips(self, positions: np.ndarray, rng: np.random.Generator) -> Clips:
+        ids = torch.from_numpy(self._source.class_ids[positions]).to(self._device)
+        if self._table is not None:
+            return Clips(
+                videos=self._table[torch.from_numpy(positions)].to(self._device), class_ids=ids, given=self._given
+            )
+        videos = self._source.train_videos(positions, np.zeros(len(positions), dtype=bool), rng)
+        return Clips(videos=normalise(videos.to(self._device), self._run.data.normalisation), class_ids=ids)

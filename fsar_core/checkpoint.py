@@ -1,0 +1,115 @@
+"""A training's state on disk: tensors in safetensors, the rest in a small JSON file; a folder written aside and renamed."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+_PREFIX = "step-"
+
+
+def save_checkpoint(
+    root: Path,
+    step: int,
+    *,
+    method: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    best: Mapping[str, Tensor],
+    state: dict[str, Any],
+) -> None:
+    """Writes ``root/step-NNNNNNNN``, then removes older ones: at every moment one complete checkpoint exists.
+
+    ``state`` must hold ``best_step``; equal best weights of the checkpoint before are linked, not written again.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    before = latest_checkpoint(root)
+    aside = root / f".{uuid.uuid4().hex}"
+    aside.mkdir()
+    try:
+        save_file(_plain(method.state_dict()), aside / "weights.safetensors")
+        save_file(_plain(_flat(optimizer)), aside / "optimizer.safetensors")
+        if before is not None and read_state(before)["best_step"] == state["best_step"]:
+            os.link(before / "best.safetensors", aside / "best.safetensors")
+        else:
+            save_file(_plain(best), aside / "best.safetensors")
+        (aside / "state.json").write_text(json.dumps(state))
+        target = root / f"{_PREFIX}{step:08d}"
+        if target.exists():
+            shutil.rmtree(target)
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    for old in root.iterdir():
+        if old != target:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def latest_checkpoint(root: Path) -> Path | None:
+    """The newest complete checkpoint below ``root``, or None."""
+    return max(root.glob(f"{_PREFIX}*"), default=None)
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """The JSON part."""
+    return json.loads((checkpoint / "state.json").read_text())
+
+
+def load_into(checkpoint: Path, method: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Weights and optimiser state, bitwise as they were saved."""
+    method.load_state_dict(load_file(checkpoint / "weights.safetensors"))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in load_file(checkpoint / "optimizer.safetensors").items():
+        parameter, key = name.split(".", 1)
+        state.setdefault(int(parameter), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def selected_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """The weights that the run's selection chose."""
+    return load_file(checkpoint / "best.safetensors")
+
+
+def adopt(module: nn.Module, target: str, weights: Mapping[str, Tensor], source: str) -> None:
+    """Loads what stands below ``source`` into the part at ``target``. Raises ValueError unless names and shapes agree."""
+    prefix = source + "."
+    own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    parts = sorted({name.rsplit(".", 2)[0] for name in weights})
+    if not own:
+        raise ValueError(f"no weights below {source!r} in the run that is needed; it has parts {parts}")
+    try:
+        part = module.get_submodule(target)
+    except AttributeError as error:
+        raise ValueError(f"need {source!r} -> {target!r}: {error}; there is no such part in the method") from error
+    try:
+        part.load_state_dict(own)
+    except RuntimeError as error:
+        raise ValueError(f"need {source!r} -> {target!r} does not fit: {error}") from error
+
+
+def drop_parts(weights: Mapping[str, Tensor], *, keep: nn.Module) -> dict[str, Tensor]:
+    """The weights that ``keep`` has places for; the others belong to losses, which a test does not build.
+
+    Raises ValueError if others than ``losses.*`` are left over, or some are missing.
+    """
+    wanted = set(keep.state_dict())
+    odd = sorted(name for name in set(weights) - wanted if not name.startswith("losses."))
+    missing = sorted(wanted - set(weights))
+    if odd or missing:
+        raise ValueError(f"weights do not fit the method that is evaluated: missing {missing}, left over {odd}")
+    return {name: tensor for name, tensor in weights.items() if name in wanted}
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _flat(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {f"{i}.{key}": value for i, own in state.items() for key, value in own.items() if value is not None}

@@ -1,0 +1,34 @@
+"""Files that appear whole or not at all: written beside their place under another name, then renamed."""
+
+import os
+import secrets
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_MARK = ".aside-"
+_ABANDONED_S = 3600.0
+
+
+@contextmanager
+def written_aside(final: Path) -> Generator[Path]:
+    """Gives the path to write to; on leaving without an exception it replaces ``final``, durably. Any number of
+    processes may write the same ``final``: the last one wins, and readers that have the old one open keep it."""
+    aside = final.with_name(f"{final.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        aside.replace(final)
+    finally:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            aside.unlink()
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Removes what killed writers left, old enough that no live one can be at it."""
+    for path in folder.glob(f"*{_MARK}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink()

@@ -1,0 +1,69 @@
+"""Augmentation with one draw per clip, the same for all its frames; and normalisation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as T
+
+from fsar_core.data.config import DataConfig, Jitter, Normalisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """Where a clip is cropped and whether it is mirrored. Masks of the same clip take the same record."""
+
+    top: int
+    left: int
+    flip: bool
+
+
+def central(height: int, width: int, crop: int) -> Geometry:
+    """The crop of tests."""
+    return Geometry(top=(height - crop) // 2, left=(width - crop) // 2, flip=False)
+
+
+def drawn(height: int, width: int, config: DataConfig, query: bool, rng: np.random.Generator) -> Geometry:
+    """One draw for a training clip. Always three draws, so that a switch does not shift later ones."""
+    y, x, f = rng.random(3)
+    chance = config.flip.query if query else config.flip.support
+    if not config.random_crop:
+        middle = central(height, width, config.crop)
+        return Geometry(top=middle.top, left=middle.left, flip=bool(f < chance))
+    top, left = int(y * (height - config.crop + 1)), int(x * (width - config.crop + 1))
+    return Geometry(top=top, left=left, flip=bool(f < chance))
+
+
+def cut(frames: np.ndarray, picked: np.ndarray, geometry: Geometry, crop: int) -> np.ndarray:
+    """(n, H, W, 3) stored frames to a copy (T, crop, crop, 3) of the picked ones."""
+    rows = slice(geometry.top, geometry.top + crop)
+    columns = slice(geometry.left, geometry.left + crop)
+    part = frames[picked, rows, columns]
+    return part[:, :, ::-1] if geometry.flip else part
+
+
+def jitter(clip: Tensor, config: Jitter, rng: np.random.Generator) -> Tensor:
+    """(T, 3, H, W) uint8: greyscale first with its probability, then brightness, contrast, saturation, hue in random order."""
+    grey, *factors = rng.random(5)
+    order = rng.permutation(4)
+    if grey < config.grey:
+        clip = T.rgb_to_grayscale(clip, num_output_channels=3)
+    spans = (config.brightness, config.contrast, config.saturation)
+    amounts = [max(0.0, 1 + span * (2 * u - 1)) for span, u in zip(spans, factors, strict=False)]
+    operations = (
+        lambda x: T.adjust_brightness(x, amounts[0]),
+        lambda x: T.adjust_contrast(x, amounts[1]),
+        lambda x: T.adjust_saturation(x, amounts[2]),
+        lambda x: T.adjust_hue(x, config.hue * (2 * factors[3] - 1)),
+    )
+    for i in order:
+        clip = operations[i](clip)
+    return clip
+
+
+def normalise(videos: Tensor, config: Normalisation) -> Tensor:
+    """uint8 (V, T, 3, H, W) to float32, on the device where ``videos`` are."""
+    mean = torch.tensor(config.mean, device=videos.device).view(3, 1, 1) * 255
+    std = torch.tensor(config.std, device=videos.device).view(3, 1, 1) * 255
+    return (videos.float() - mean) / std

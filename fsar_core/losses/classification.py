@@ -1,0 +1,51 @@
+"""Cross-entropy of time-averaged class scores: the first stage of SGTM, and pretraining of a backbone."""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fsar_core.episode import Trace, Wiring
+from fsar_core.frozen import Frozen
+
+
+class Classification(nn.Module):
+    """Labels are the base classes. No parameters."""
+
+    class Config(Frozen):
+        """The paper trains Phi_cls "with video-level labels" and says no more."""
+
+        kind: Literal["classification"] = "classification"
+        weight: float = Field(1.0, ge=0)
+        reads: str = "scores"
+        pool: Literal["mean", "topk_mean"] = "mean"
+        """Over frames: their mean, or per class the mean of the highest ``topk`` (CoLA)."""
+        topk: int = Field(2, ge=1)
+
+        def check(self, wiring: Wiring) -> None:
+            """Raises ValueError if the best frames asked for are more than there are."""
+            frames = wiring.shapes[self.reads].frames
+            if self.pool == "topk_mean" and self.topk > frames:
+                raise ValueError(f"classification.topk must be at most the {frames} frames, got {self.topk}")
+
+        def needs_frames(self) -> bool:
+            """Whether it reads the frames themselves, beside what the steps give."""
+            return False
+
+        def build(self, wiring: Wiring, classes: int) -> "Classification":
+            return Classification(self)
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+
+    def logits(self, scores: Tensor) -> Tensor:
+        """(V, T, C) scores per frame to (V, C) per video."""
+        if self.config.pool == "topk_mean":
+            return scores.topk(self.config.topk, dim=1).values.mean(1)
+        return scores.mean(1)
+
+    def forward(self, trace: Trace) -> Tensor:
+        """Mean cross-entropy over the videos, a scalar."""
+        return F.cross_entropy(self.logits(trace.outputs[self.config.reads]).float(), trace.class_ids)

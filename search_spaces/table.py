@@ -1,0 +1,71 @@
+"""A table is an ordered set of cells; a cell is one number: a run, an evaluation, and the printed value if there is one."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from fsar_core.config import EvalConfig, RunConfig
+from fsar_core.frozen import Frozen
+
+Setting = str | int | float | bool
+
+
+class Published(Frozen):
+    """A printed accuracy, and where it stands."""
+
+    percent: float = Field(ge=0, le=100)
+    dataset: str
+    """As the paper calls it."""
+    source: str
+    """Paper and table, e.g. ``SGTM, table 3``."""
+
+
+class Cell(Frozen):
+    """One number of a table, for any seed: ``run`` carries seed 0."""
+
+    row: str
+    column: str
+    settings: dict[str, Setting]
+    """What the row varies, in the field's words."""
+    run: RunConfig
+    evaluation: EvalConfig
+    published: Published | None = None
+
+
+class Axis(Frozen):
+    """How a table is drawn: a line per value of ``group`` over ``x``; rows without ``x`` are level lines."""
+
+    x: str
+    """A numeric setting."""
+    x_label: str
+    group: str
+    """A setting with a few values."""
+
+
+class Table(Frozen):
+    """Rows and columns in the order of their first cell."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_/]*$")
+    """Also the name of its experiment."""
+    title: str
+    cells: tuple[Cell, ...] = Field(min_length=1)
+    axis: Axis | None = None
+    reference: str | None = None
+    """The row that others are compared with, pairwise, on the same episodes."""
+    status: Literal["table", "search"] = "table"
+
+    @model_validator(mode="after")
+    def _one_cell_a_place(self) -> Self:
+        places = [(cell.row, cell.column) for cell in self.cells]
+        doubled = sorted({place for place in places if places.count(place) > 1})
+        if doubled:
+            raise ValueError(f"each (row, column) once; twice there are {doubled}")
+        if self.reference is not None and self.reference not in self.rows():
+            raise ValueError(f"reference must be one of the rows {self.rows()}, got {self.reference!r}")
+        return self
+
+    def rows(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(cell.row for cell in self.cells))
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(cell.column for cell in self.cells))

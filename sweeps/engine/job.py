@@ -1,0 +1,223 @@
+"""What a worker does with one planned run: train it from where it stands, then measure everything that hangs on it."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fsar_core.checkpoint import drop_parts, latest_checkpoint, selected_weights
+from fsar_core.config import EvalConfig, RunConfig
+from fsar_core.data.clip_source import ClipSource
+from fsar_core.data.config import DataConfig
+from fsar_core.data.datasets import DatasetPlace, open_index, open_splits
+from fsar_core.evaluate import embed_clips, evaluate
+from fsar_core.frozen import Frozen
+from fsar_core.method import Method
+from fsar_core.train import Execution, Progress, TrainState, train
+from sweeps.engine.records import Environment, EvaluationRecord, Point, RunFolder, RunRecord
+from sweeps.engine.site import Site
+
+_TELL_EVERY_S = 0.5
+_NAMED_VERSIONS = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "decord", "av")
+
+Tell = Callable[[int, list[Point]], None]
+"""Called with the step reached, and the points of the history that are new since the last call."""
+
+
+class Job(Frozen):
+    """A planned run as it travels to a worker."""
+
+    run: RunConfig
+    missing: tuple[EvalConfig, ...]
+    folder: Path
+    needs: dict[str, Path]
+    """By target, the folder of the run whose weights are needed."""
+    fingerprints: dict[str, str]
+    site: Site
+    git_commit: str
+
+
+def carry_out(job: Job, tell: Tell) -> None:
+    """Leaves the run's record and its evaluations in its folder. What is there already is not done again."""
+    torch.set_num_threads(max(1, int(job.site.cpus_per_run)))
+    execution = Execution(device=_device(job.site), precision=job.site.precision, weights_folder=job.site.weights)
+    folder = RunFolder(job.folder)
+    if folder.record() is None:
+        _Training(job, folder, execution, tell).finish()
+    if job.missing:
+        _measure(job, folder, execution.device)
+    folder.clear_failure()
+
+
+class _Kept(Frozen):
+    """What a checkpoint holds beside the training's state."""
+
+    started_ms: int
+    train_seconds: float = 0.0
+    history: tuple[Point, ...] = ()
+    resumed_at: tuple[int, ...] = ()
+
+
+class _Training:
+    """One run from its newest checkpoint to its record."""
+
+    def __init__(self, job: Job, folder: RunFolder, execution: Execution, tell: Tell) -> None:
+        self._job, self._folder, self._execution, self._tell = job, folder, execution, tell
+        self._clips = _splits(job, job.run.data)
+        needs = {target: _weights(RunFolder(path)) for target, path in job.needs.items()}
+        self._state = TrainState.start(job.run, len(self._clips["train"].labels), execution, needs)
+        found = self._state.resume(folder.checkpoints)
+        kept = _Kept.model_validate_json(json.dumps(found)) if found else _Kept(started_ms=_now_ms())
+        self._started_ms, self._seconds_before = kept.started_ms, kept.train_seconds
+        self._history = list(kept.history)
+        self._resumed_at = [*kept.resumed_at, *([self._state.step] if found else [])]
+        self._began = self._saved = self._told = time.monotonic()
+        self._untold = list(self._history)
+
+    def finish(self) -> None:
+        train(self._state, self._clips["train"], self._clips["val"], self._execution, self._report)
+        self._folder.write_record(
+            RunRecord(
+                run=self._job.run,
+                fingerprint=self._job.fingerprints[self._job.run.data.dataset],
+                environment=_environment(self._execution.device, self._job.git_commit),
+                started_ms=self._started_ms,
+                ended_ms=_now_ms(),
+                train_seconds=self._seconds(),
+                resumed_at=tuple(self._resumed_at),
+                history=tuple(self._history),
+                best_step=self._state.best_step,
+                val_accuracy=self._state.best_val,
+            )
+        )
+        self._tell(self._state.step, self._untold)
+
+    def _report(self, progress: Progress, state: TrainState) -> None:
+        now = time.monotonic()
+        looked = progress.val_accuracy is not None
+        if looked or progress.step == 1:
+            metrics = {f"train/{name}": loss for name, loss in progress.losses.items()} | {"train/lr": progress.lr}
+            if progress.val_accuracy is not None:
+                metrics["val/accuracy"] = progress.val_accuracy
+            point = Point(step=progress.step, time_ms=_now_ms(), metrics=metrics)
+            self._history.append(point)
+            self._untold.append(point)
+        if looked or now - self._saved > self._job.site.checkpoint_seconds:
+            self._save(state)
+            self._saved = time.monotonic()
+        if looked or now - self._told > _TELL_EVERY_S:
+            self._tell(progress.step, self._untold)
+            self._untold, self._told = [], now
+
+    def _save(self, state: TrainState) -> None:
+        kept = _Kept(
+            started_ms=self._started_ms,
+            train_seconds=self._seconds(),
+            history=tuple(self._history),
+            resumed_at=tuple(self._resumed_at),
+        )
+        state.save(self._folder.checkpoints, kept.model_dump(mode="json"))
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._began
+
+
+def _measure(job: Job, folder: RunFolder, device: torch.device) -> None:
+    """All missing evaluations; those of one method on one data set share one pass over its test videos."""
+    weights = _weights(folder)
+    classes = len(_splits(job, job.run.data)["train"].labels)
+    alike = groupby(sorted(job.missing, key=_embedding), key=_embedding)
+    for group in (list(same) for _, same in alike):
+        data = job.run.data.model_copy(update={"dataset": group[0].dataset or job.run.data.dataset})
+        test = _splits(job, data)["test"]
+        config = (group[0].method or job.run.method).for_test()
+        method = config.build(frames=data.frames, crop=data.crop, classes=classes)
+        method.load_state_dict(drop_parts(weights, keep=method))
+        method.to(device)
+        features = embed_clips(method, test, device, names=method.read_by_heads(), sampling=group[0].frame_sampling)
+        for evaluation in group:
+            _measure_one(job, folder, evaluation, method, test, device, features)
+
+
+def _measure_one(
+    job: Job,
+    folder: RunFolder,
+    evaluation: EvalConfig,
+    method: Method,
+    test: ClipSource,
+    device: torch.device,
+    features: dict[str, Tensor],
+) -> None:
+    began = time.monotonic()
+    result = evaluate(method, test, evaluation, device, features)
+    record = EvaluationRecord(
+        run_id=job.run.run_id(),
+        evaluation=evaluation,
+        fingerprint=test.fingerprint,
+        accuracy=result.accuracy,
+        ci95=result.ci95,
+        per_class=result.per_class,
+        seconds=time.monotonic() - began,
+        ended_ms=_now_ms(),
+    )
+    folder.write_evaluation(evaluation.eval_id(job.run), record, result.correct)
+
+
+def _embedding(evaluation: EvalConfig) -> str:
+    """Equal for evaluations that see the same features."""
+    return evaluation.model_dump_json(include={"dataset", "frame_sampling", "method"})
+
+
+def _splits(job: Job, data: DataConfig) -> Mapping[str, ClipSource]:
+    splits = _opened(job.site.place(data.dataset), data)
+    found, planned = splits["train"].fingerprint, job.fingerprints[data.dataset]
+    if found != planned:
+        raise RuntimeError(
+            f"the videos of {data.dataset!r} on {platform.node()} are not those of the plan: fingerprint {found}, planned {planned}; "
+            f"give every node the same files, then start again"
+        )
+    return splits
+
+
+@lru_cache(maxsize=4)  # a reused worker opens each data set once
+def _opened(place: DatasetPlace, data: DataConfig) -> Mapping[str, ClipSource]:
+    return open_splits(place, data, open_index(place))
+
+
+def _weights(folder: RunFolder) -> dict[str, Tensor]:
+    checkpoint = latest_checkpoint(folder.checkpoints)
+    if checkpoint is None:
+        raise RuntimeError(
+            f"the run in {folder.path} has no checkpoint any more, but its weights are needed; remove {folder.path} to train it again"
+        )
+    return selected_weights(checkpoint)
+
+
+def _device(site: Site) -> torch.device:
+    if not site.gpus_per_run:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise RuntimeError(
+            f"the site gives {site.gpus_per_run:g} GPU to a run, but torch sees none on {platform.node()}"
+        )
+    return torch.device("cuda")
+
+
+def _environment(device: torch.device, git_commit: str) -> Environment:
+    name = (
+        torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU, {os.cpu_count()} cores"
+    )
+    versions = {package: version(package) for package in _NAMED_VERSIONS}
+    return Environment(host=platform.node(), device=name, git_commit=git_commit, versions=versions)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,199 @@
+"""One Ray Tuner over the runs of a plan: Ray schedules, reuses workers and restarts what died."""
+
+import os
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from fsar_core.config import RunConfig
+from sweeps.engine.job import Job, carry_out
+from sweeps.engine.plan import Plan, PlannedRun, steps_done
+from sweeps.engine.records import Point, RunFolder
+from sweeps.engine.site import BadRequest, Site
+
+for _name, _value in {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+}.items():
+    os.environ.setdefault(_name, _value)  # Ray reads them when it is imported
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+
+
+class Watcher(Protocol):
+    """Who is told what happens while a plan or search runs."""
+
+    def started(self, run_key: str, run: RunConfig, step: int) -> None: ...
+    def stepped(self, run_key: str, step: int, points: list[Point]) -> None: ...
+    def finished(self, run_key: str, folder: RunFolder, *, failed: bool) -> None: ...
+
+
+@contextmanager
+def ray_session(site: Site) -> Iterator[None]:
+    """Connects to the site's Ray, or starts one on loopback; leaves it as it was found."""
+    if ray.is_initialized():
+        yield
+        return
+    if site.ray == "auto":
+        try:
+            ray.init(address="auto", log_to_driver=False, logging_level="error")
+        except ConnectionError as error:
+            raise BadRequest(
+                [
+                    f"the site says ray = 'auto', but no Ray cluster is running here ({error}); start one, or use ray = 'local'"
+                ]
+            ) from error
+    else:
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="error")
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def trainable(config: Mapping[str, Any]) -> None:
+    """Ray's entry. An error of the run itself is recorded and not repeated; a death of the worker is Ray's to mend."""
+    job = Job.model_validate_json(config["job"])
+
+    def tell(step: int, points: list[Point]) -> None:
+        looks = [point.metrics["val/accuracy"] for point in points if "val/accuracy" in point.metrics]
+        judged = {"val_accuracy": looks[-1]} if looks and config["judged"] else {}
+        tune.report({"step": step, "points": [point.model_dump() for point in points], "failed": False, **judged})
+
+    try:
+        carry_out(job, tell)
+    except Exception:
+        RunFolder(job.folder).write_failure(traceback.format_exc())
+        tune.report({"step": 0, "points": [], "failed": True})
+
+
+class PlanSearcher(Searcher):
+    """Gives Tune each run once the runs that it needs are done. Its only state is the plan."""
+
+    def __init__(self, jobs: Mapping[str, Job], needs: Mapping[str, tuple[str, ...]], watcher: Watcher) -> None:
+        super().__init__(metric="step", mode="max")
+        self._jobs, self._waiting = jobs, dict(needs)
+        self._unfinished, self._failed = set(jobs), set[str]()
+        self._trials: dict[str, str] = {}
+        self._watcher = watcher
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        for key, needs in list(self._waiting.items()):
+            if self._failed.intersection(needs):
+                del self._waiting[key]
+                self._failed.add(key)
+                folder = RunFolder(self._jobs[key].folder)
+                folder.write_failure(f"not started: it needs {sorted(self._failed.intersection(needs))}, which failed")
+                self._watcher.finished(key, folder, failed=True)
+            elif not self._unfinished.intersection(needs):
+                del self._waiting[key]
+                self._trials[trial_id] = key
+                return {"job": self._jobs[key].model_dump_json(), "key": key, "judged": False}
+        return None if self._waiting else Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        key = self._trials.pop(trial_id)
+        self._unfinished.discard(key)
+        if error or result is None or result.get("failed"):
+            self._failed.add(key)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune writes a copy of the searcher to disk, which nobody reads; a watcher cannot be written."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: launching again makes the plan again from what is recorded."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore; see ``save``."""
+
+
+class Telling(tune.Callback):
+    """Passes what Tune sees on to the watcher."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune writes a copy of its callbacks to disk, which nobody reads; a watcher cannot be written."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        job = Job.model_validate_json(trial.config["job"])
+        self._watcher.started(trial.config["key"], job.run, steps_done(RunFolder(job.folder)))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        points = [Point.model_validate(point) for point in result.get("points", [])]
+        if not result.get("failed"):
+            self._watcher.stepped(trial.config["key"], result["step"], points)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        failed = bool(trial.last_result.get("failed"))
+        self._watcher.finished(trial.config["key"], _folder(trial), failed=failed)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        if trial.status == Trial.ERROR:
+            folder = _folder(trial)
+            if folder.failure() is None:
+                folder.write_failure(
+                    f"its worker died more often than the site's retries allow; last: {trial.error_file}"
+                )
+            self._watcher.finished(trial.config["key"], folder, failed=True)
+
+
+def _folder(trial: Trial) -> RunFolder:
+    return RunFolder(Job.model_validate_json(trial.config["job"]).folder)
+
+
+def jobs_of(plan: Plan, site: Site, git_commit: str) -> dict[str, Job]:
+    """The runs that are not done, as workers get them."""
+    folders = {planned.key: planned.folder for planned in plan.runs}
+    return {planned.key: job_of(planned, folders, plan.fingerprints, site, git_commit) for planned in plan.todo()}
+
+
+def job_of(
+    planned: PlannedRun, folders: Mapping[str, RunFolder], fingerprints: Mapping[str, str], site: Site, git_commit: str
+) -> Job:
+    by_target = zip((need.target for need in planned.run.needs), planned.needs, strict=True)
+    return Job(
+        run=planned.run,
+        missing=planned.missing,
+        folder=planned.folder.path,
+        needs={target: folders[key].path for target, key in by_target},
+        fingerprints=dict(fingerprints),
+        site=site,
+        git_commit=git_commit,
+    )
+
+
+def run_plan(plan: Plan, site: Site, git_commit: str, watcher: Watcher) -> None:
+    """Carries out what the plan lacks. Failures are in the runs' folders; ``watcher`` hears of everything."""
+    jobs = jobs_of(plan, site, git_commit)
+    needs = {planned.key: planned.needs for planned in plan.todo()}
+    fit(PlanSearcher(jobs, needs, watcher), site, Telling(watcher))
+
+
+def fit(searcher: Searcher, site: Site, telling: Telling, scheduler: Any = None) -> None:
+    """One Tuner. Its own snapshots are not used: the record is in the runs' folders."""
+    resources = {"cpu": site.cpus_per_run, "gpu": site.gpus_per_run}
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, resources),
+        tune_config=tune.TuneConfig(search_alg=searcher, num_samples=10**6, reuse_actors=True, scheduler=scheduler),
+        run_config=tune.RunConfig(
+            storage_path=str(site.root() / "tune"),
+            verbose=0,
+            callbacks=[telling],
+            failure_config=tune.FailureConfig(max_failures=site.retries),
+        ),
+    )
+    tuner.fit()

@@ -1,0 +1,86 @@
+"""How the numbers of a table came about, in sentences: what must stand below a table for it to mean something."""
+
+from collections.abc import Iterable
+
+from sweeps.engine.results import CellResult, TableResult
+
+DAGGER = "†"
+"""Marks printed values that come from other data than ours."""
+
+
+def protocol(result: TableResult) -> tuple[str, ...]:
+    """Data, sampling, selection, seeds, episodes, the meaning of ±, where printed numbers come from; a line each."""
+    runs = [cell.cell.run for cell in result.cells]
+    lines = [
+        _data(result),
+        "Frames: "
+        + _each(
+            f"{run.data.frames} per clip, {run.data.train_sampling} in training, "
+            f"{cell.cell.evaluation.frame_sampling or run.data.test_sampling} in tests"
+            for cell, run in zip(result.cells, runs, strict=True)
+        )
+        + ".",
+        "Weights: " + _each(map(_selection, result.cells)) + "; test is never used to choose.",
+        f"Seeds: {', '.join(map(str, result.seeds))}; {_complete(result)}.",
+        "Test episodes: " + _each(map(_episodes, result.cells)) + "; the same for every row.",
+        _meaning(result),
+    ]
+    commits = sorted({s.run_record.environment.git_commit for c in result.cells for s in c.seeds if s.run_record})
+    if commits:
+        lines.append(f"Code: {', '.join(commit[:12] for commit in commits)}.")
+    return (*lines, *printed_from(result))
+
+
+def printed_from(result: TableResult) -> tuple[str, ...]:
+    """Sources of the printed values, and which of them may not be compared with ours."""
+    lines: dict[str, None] = {}
+    for cell in result.cells:
+        printed = cell.cell.published
+        if printed is not None:
+            source = f"rinted values: {printed.source}, printed on {printed.dataset}"
+            if cell.comparable:
+                lines[f"P{source}, the data set of ours."] = None
+            else:
+                lines[f"{DAGGER} P{source}, not comparable with {cell.dataset}."] = None
+    return tuple(lines)
+
+
+def _data(result: TableResult) -> str:
+    datasets = _each(
+        run if run == tested else f"{run}, tested on {tested}"
+        for run, tested in ((cell.cell.run.data.dataset, cell.dataset) for cell in result.cells)
+    )
+    return f"Data: {datasets}; fingerprint of training {result.train_fingerprint}, of test {result.test_fingerprint}."
+
+
+def _selection(cell: CellResult) -> str:
+    run = cell.cell.run
+    if run.selection.keep == "last":
+        return "those of the last step"
+    if run.batches.kind == "clips":
+        return "chosen on held-out training clips"
+    return f"chosen on val ({run.selection.episodes:,} episodes each look)"
+
+
+def _complete(result: TableResult) -> str:
+    done = sum(cell.state == "done" for cell in result.cells)
+    return f"{done} of {len(result.cells)} cells complete"
+
+
+def _episodes(cell: CellResult) -> str:
+    e = cell.cell.evaluation
+    queries = "1 query" if e.queries == 1 else f"{e.queries} queries"
+    return f"{e.episodes:,} {e.way}-way {e.shot}-shot with {queries} per class (episode seed {e.seed})"
+
+
+def _meaning(result: TableResult) -> str:
+    text = "± is 1.96 standard errors over episodes"
+    if len(result.seeds) > 1:
+        text += " of the mean over seeds, in brackets the sample standard deviation over seeds"
+    if result.table.reference is not None:
+        text += f"; differences, in points, are to “{result.table.reference}”, paired episode by episode"
+    return text + "."
+
+
+def _each(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))

@@ -1,0 +1,165 @@
+"""What is kept of a run: plain files in one folder per run, each written aside and renamed. MLflow is filled from them."""
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fsar_core.config import EvalConfig, RunConfig
+from fsar_core.frozen import Frozen
+
+
+class Point(Frozen):
+    """One moment of a training's history."""
+
+    step: int
+    time_ms: int
+    """Unix time, as first measured: logging a point twice stores it once."""
+    metrics: dict[str, float]
+
+
+class Environment(Frozen):
+    """Where a run was trained."""
+
+    host: str
+    device: str
+    git_commit: str
+    versions: dict[str, str]
+
+
+class RunRecord(Frozen):
+    """A finished training."""
+
+    run: RunConfig
+    fingerprint: str
+    """Of the training data."""
+    environment: Environment
+    started_ms: int
+    ended_ms: int
+    train_seconds: float
+    """Spent on training, val included, summed over all starts."""
+    resumed_at: tuple[int, ...]
+    """The steps from which the run was continued after an interruption."""
+    history: tuple[Point, ...]
+    best_step: int
+    val_accuracy: float
+    """Of the weights that are evaluated."""
+
+    def steps_per_second(self) -> float:
+        return self.run.training.steps / max(self.train_seconds, 1e-9)
+
+
+class EvaluationRecord(Frozen):
+    """A finished measurement. The outcome of every episode stands beside it."""
+
+    run_id: str
+    evaluation: EvalConfig
+    fingerprint: str
+    """Of the test data: it fixes the episodes."""
+    accuracy: float
+    ci95: float
+    """1.96 standard errors over episodes, as the literature prints it."""
+    per_class: dict[str, float]
+    seconds: float
+    ended_ms: int
+
+
+class RunFolder:
+    """The files of one run on one fingerprint of data."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def record(self) -> RunRecord | None:
+        """The finished training, or None."""
+        text = _read(self.path / "run.json")
+        return None if text is None else RunRecord.model_validate_json(text)
+
+    def write_record(self, record: RunRecord) -> None:
+        write_aside(self.path / "run.json", record.model_dump_json(indent=1).encode())
+
+    def evaluation(self, eval_id: str, fingerprint: str) -> EvaluationRecord | None:
+        """The finished measurement on test data of this fingerprint, or None."""
+        text = _read(self._evaluation(eval_id, fingerprint, ".json"))
+        return None if text is None else EvaluationRecord.model_validate_json(text)
+
+    def outcomes(self, eval_id: str, fingerprint: str) -> np.ndarray:
+        """(episodes,) uint8, queries answered correctly in each episode."""
+        table = pq.read_table(self._evaluation(eval_id, fingerprint, ".parquet"))
+        return table.column("correct").to_numpy()
+
+    def outcomes_path(self, eval_id: str, fingerprint: str) -> Path:
+        return self._evaluation(eval_id, fingerprint, ".parquet")
+
+    def write_evaluation(self, eval_id: str, record: EvaluationRecord, correct: np.ndarray) -> None:
+        """Outcomes first, then the record: a record without outcomes cannot exist."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({"correct": correct.astype(np.uint8)}), sink, compression="zstd")
+        write_aside(self._evaluation(eval_id, record.fingerprint, ".parquet"), sink.getvalue().to_pybytes())
+        text = record.model_dump_json(indent=1).encode()
+        write_aside(self._evaluation(eval_id, record.fingerprint, ".json"), text)
+
+    def failure(self) -> str | None:
+        """The traceback of the last failure, or None."""
+        text = _read(self.path / "failure.json")
+        return None if text is None else json.loads(text)["traceback"]
+
+    def write_failure(self, traceback: str) -> None:
+        write_aside(self.path / "failure.json", json.dumps({"traceback": traceback}).encode())
+
+    def clear_failure(self) -> None:
+        (self.path / "failure.json").unlink(missing_ok=True)
+
+    def _evaluation(self, eval_id: str, fingerprint: str, suffix: str) -> Path:
+        return self.path / "evaluations" / f"{eval_id}-{fingerprint}{suffix}"
+
+
+class Store:
+    """All run folders of a site's storage. ``generation`` 0 is the record; others are deliberate repetitions."""
+
+    def __init__(self, root: Path, generation: int = 0) -> None:
+        self.root, self.generation = root, generation
+
+    def key(self, run: RunConfig, fingerprint: str) -> str:
+        """Names a run's folder and its row in MLflow."""
+        repetition = f"-r{self.generation}" if self.generation else ""
+        return f"{run.run_id()}-{fingerprint}{repetition}"
+
+    def folder(self, run: RunConfig, fingerprint: str) -> RunFolder:
+        return RunFolder(self.root / "runs" / self.key(run, fingerprint))
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Writes the whole file under another name, then renames: a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def bytes_free(path: Path) -> int:
+    """Of the file system that holds ``path``, which need not exist yet."""
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    return shutil.disk_usage(existing).free
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

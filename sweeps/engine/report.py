@@ -1,0 +1,158 @@
+"""What a table shows, before any format: texts of every place, what stands out, what is not finished yet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from sweeps.engine.protocol import DAGGER
+from sweeps.engine.results import CellResult, Interval, TableResult
+
+Rank = Literal["best", "second"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell in words."""
+
+    value: str
+    """Our accuracy in per cent, or why there is none: ``pending 1/2 seeds``, ``failed``."""
+    spread: str
+    """`` ± 0.9 (0.4)``: 95 % interval over episodes, standard deviation over seeds. Empty for unfinished cells."""
+    rank: Rank | None
+    difference: str
+    printed: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table, and which of its parts there are."""
+
+    name: str
+    difference: str | None
+    """Heading of the differences, or None."""
+    printed: str | None
+    """Heading of the printed values, or None."""
+
+    def headings(self) -> tuple[str, ...]:
+        return tuple(text for text in ("ours %", self.difference, self.printed) if text is not None)
+
+    def texts(self, entry: Entry | None) -> tuple[str, ...]:
+        """Of an entry's parts after the first, as many as there are headings after it."""
+        difference, printed = ("", "") if entry is None else (entry.difference, entry.printed)
+        parts = ((self.difference, difference), (self.printed, printed))
+        return tuple(text for heading, text in parts if heading is not None)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table in words."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, tuple[Entry | None, ...]], ...]
+    """Row name, and an entry per column; None where the table has no cell."""
+
+
+def grid(result: TableResult) -> Grid:
+    """Best and second best are marked among complete cells only, and only where there are several."""
+    ranks = {name: _ranks(result.column(name)) for name in result.table.columns()}
+    digits = decimals(result)
+
+    def entry(row: str, name: str) -> Entry | None:
+        cell = result.at(row, name)
+        return None if cell is None else _entry(result, cell, ranks[name].get(row), digits)
+
+    columns = tuple(_column(result, name) for name in result.table.columns())
+    rows = tuple((row, tuple(entry(row, column.name) for column in columns)) for row in result.table.rows())
+    return Grid(columns, rows)
+
+
+def places(
+    words: Grid, entries: tuple[Entry | None, ...], ours: Callable[[Entry], T], other: Callable[[str], T], empty: T
+) -> list[T]:
+    """A row of a grid from left to right, in some format; ``empty`` stands where there is nothing to say."""
+    row: list[T] = []
+    for column, entry in zip(words.columns, entries, strict=True):
+        row.append(empty if entry is None else ours(entry))
+        row += [other(text) if text else empty for text in column.texts(entry)]
+    return row
+
+
+def decimals(result: TableResult) -> int:
+    """Of our per cents: 2 where the narrowest interval of the table is below half a point, else 1."""
+    narrowest = min((cell.ci95 for cell in result.cells if cell.ci95 is not None), default=1.0)
+    return 2 if narrowest < 0.005 else 1
+
+
+def state_text(cell: CellResult) -> str:
+    """Empty for a complete cell."""
+    if cell.state == "done":
+        return ""
+    done = f"{len(cell.done)}/{len(cell.seeds)} seeds"
+    if cell.state == "failed":
+        return "failed" if len(cell.seeds) == 1 else f"failed, {done}"
+    return f"pending {done}"
+
+
+def points(fraction: float, digits: int) -> str:
+    """A signed difference in points, with a true minus sign."""
+    text = f"{100 * fraction:+.{digits}f}"
+    return (text[1:] if float(text) == 0 else text).replace("-", "−")
+
+
+def _entry(result: TableResult, cell: CellResult, rank: Rank | None, digits: int) -> Entry:
+    printed = _printed(result, cell)
+    unfinished = state_text(cell)
+    if unfinished or cell.accuracy is None or cell.ci95 is None:
+        return Entry(unfinished, "", None, "", printed)
+    sd = "" if cell.seed_sd is None else f" ({100 * cell.seed_sd:.{digits}f})"
+    spread = f" ± {100 * cell.ci95:.{digits}f}{sd}"
+    return Entry(f"{100 * cell.accuracy:.{digits}f}", spread, rank, _difference(result, cell, digits), printed)
+
+
+def _difference(result: TableResult, cell: CellResult, digits: int) -> str:
+    if cell.cell.row == result.table.reference:
+        return "reference"
+    reference = None if result.table.reference is None else result.at(result.table.reference, cell.cell.column)
+    found: Interval | None = result.difference(cell)
+    if found is None or reference is None or reference.state != "done":
+        return ""
+    return f"{points(found.mean, digits)} ± {100 * found.ci95:.{digits}f}"
+
+
+def _printed(result: TableResult, cell: CellResult) -> str:
+    value = cell.cell.published
+    if value is None:
+        return ""
+    text = f"{value.percent:.2f}"
+    if cell.printed_minus_ours is not None:
+        text += f" ({points(cell.printed_minus_ours, 2)})"
+    return text if len(_printed_datasets(result, cell.cell.column)) == 1 else f"{text} [{value.dataset}]"
+
+
+def _column(result: TableResult, name: str) -> Column:
+    reference = result.table.reference
+    datasets = _printed_datasets(result, name)
+    printed = None
+    if datasets:
+        printed = f"printed on {datasets[0]}" if len(datasets) == 1 else "printed"
+        if any(cell.comparable for cell in result.column(name)):
+            printed += " (− ours)"
+        if any(cell.cell.published and not cell.comparable for cell in result.column(name)):
+            printed += f" {DAGGER}"
+    return Column(name, None if reference is None else f"− {reference}", printed)
+
+
+def _printed_datasets(result: TableResult, column: str) -> tuple[str, ...]:
+    values = (cell.cell.published for cell in result.column(column))
+    return tuple(dict.fromkeys(value.dataset for value in values if value is not None))
+
+
+def _ranks(cells: tuple[CellResult, ...]) -> dict[str, Rank]:
+    """By row. Equal accuracies share a rank."""
+    complete = {cell.cell.row: cell.accuracy for cell in cells if cell.state == "done" and cell.accuracy is not None}
+    if len(complete) < 2:
+        return {}
+    names: tuple[Rank, Rank] = ("best", "second")
+    order = dict(zip(sorted(set(complete.values()), reverse=True)[:2], names, strict=False))
+    return {row: order[accuracy] for row, accuracy in complete.items() if accuracy in order}

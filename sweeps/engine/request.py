@@ -1,0 +1,125 @@
+"""What was asked for, and everything that can be wrong with it, found before anything is scheduled."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from fsar_core.config import EvalConfig, RunConfig
+from fsar_core.data.clip_index import BadDataset, ClipIndex
+from fsar_core.data.datasets import open_index
+from fsar_core.data.episodes import shortage
+from fsar_core.data.folder_scan import Split
+from fsar_core.presets import PRESETS, Recipe, default_preset
+from sweeps.engine.records import bytes_free
+from sweeps.engine.site import BadRequest, Site, load_site
+from sweeps.engine.watch import Display
+
+_LEAST_FREE = 1 << 30
+_MAX_SEEDS = 100
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The flags that every sweep script has."""
+
+    site: str = "laptop"
+    dataset: str = "motionshapes"
+    preset: str | None = None
+    seeds: int = 2
+    fresh: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A request that was found good so far, with the clips that it will use."""
+
+    site: Site
+    recipe: Recipe
+    index: ClipIndex
+    seeds: tuple[int, ...]
+    fresh: bool
+
+    def fingerprints(self) -> dict[str, str]:
+        """By data set."""
+        return {self.index.dataset: self.index.fingerprint}
+
+
+def prepare(request: Request, display: Display) -> Prepared:
+    """Checks site, seeds, preset, data set and disk, then reads the data set. Raises BadRequest with all faults together."""
+    faults: list[str] = []
+    if not 1 <= request.seeds <= _MAX_SEEDS:
+        faults.append(f"--seeds must be between 1 and {_MAX_SEEDS}, got {request.seeds}")
+    preset = request.preset or default_preset(request.dataset)
+    if preset not in PRESETS:
+        faults.append(f"--preset must be one of {', '.join(sorted(PRESETS))}, got {preset!r}")
+    site = _tried(faults, lambda: load_site(request.site))
+    place = None if site is None else _tried(faults, lambda: site.place(request.dataset))
+    if site is not None:
+        faults += storage_faults(site.root()) + storage_faults(site.cache.expanduser().absolute())
+    index = None
+    if place is not None and not any("cannot be written" in fault for fault in faults):
+        index = _tried(faults, lambda: open_index(place, display.counting))
+    if faults or site is None or index is None:
+        raise BadRequest(faults)
+    if index.excluded:
+        display.console.print(f"left out, because they cannot be read: {len(index.excluded)} videos of {index.dataset}")
+        for name, reason in index.excluded:
+            display.console.print(f"  {name}: {reason}", highlight=False)
+    recipe = PRESETS[preset](request.dataset)
+    return Prepared(site=site, recipe=recipe, index=index, seeds=tuple(range(request.seeds)), fresh=request.fresh)
+
+
+def clip_faults(index: ClipIndex, wanted: Iterable[tuple[RunConfig, EvalConfig | None]]) -> list[str]:
+    """Why the data set is too small for these runs and evaluations; each reason once."""
+    faults: dict[str, None] = {}
+
+    def check(split: Split, way: int, shot: int, queries: int) -> None:
+        labels = index.labels(split)
+        counts = [sum(clip.label == label for clip in index.of(split)) for label in labels]
+        faults.update(dict.fromkeys(shortage(labels, counts, split=split, way=way, shot=shot, queries=queries)))
+
+    seen: set[tuple[object, ...]] = set()
+    for run, evaluation in wanted:
+        batches = run.batches
+        shapes: list[tuple[Split, int, int, int]] = []
+        if batches.kind == "episodes":
+            shapes.append(("train", batches.way, batches.shot, batches.queries))
+            shapes.append(("val", 2, batches.shot, 1))
+        if evaluation is not None:
+            shapes.append(("test", evaluation.way, evaluation.shot, evaluation.queries))
+        for shape in shapes:
+            if shape not in seen:
+                seen.add(shape)
+                check(*shape)
+    return list(faults)
+
+
+def storage_faults(root: Path) -> list[str]:
+    """Why results cannot be kept in a folder; it is created if it can be."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=root) as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return [f"{root} cannot be written: {error.strerror or error}; free it or name another folder in the site file"]
+    free = bytes_free(root)
+    if free < _LEAST_FREE:
+        return [f"{root} has {free / 2**30:.2f} GiB free; at least {_LEAST_FREE / 2**30:.0f} GiB are needed"]
+    return []
+
+
+def _tried(faults: list[str], action: Callable[[], T]) -> T | None:
+    try:
+        return action()
+    except BadRequest as error:
+        faults += error.faults
+    except BadDataset as error:
+        faults.append(str(error))
+    return None

@@ -1,0 +1,222 @@
+"""From run folders to the numbers of a table: one pass over the files, each read once even where cells share a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsar_core.config import RunConfig
+from search_spaces.table import Cell, Table
+from sweeps.engine.records import EvaluationRecord, RunFolder, RunRecord, Store
+
+State = Literal["done", "pending", "failed"]
+
+
+class Interval(NamedTuple):
+    """A mean and 1.96 of its standard errors over episodes, both as fractions."""
+
+    mean: float
+    ci95: float
+
+
+@dataclass(frozen=True, eq=False)
+class SeedResult:
+    """One seed of one cell."""
+
+    seed: int
+    state: State
+    key: str
+    """Of the run in the store and in MLflow."""
+    folder: RunFolder
+    eval_id: str
+    record: EvaluationRecord | None
+    run_record: RunRecord | None
+    """None while the training is not finished, which may be long before the evaluation is."""
+    accuracies: NDArray[np.float64] | None
+    """(episodes,) fraction of the queries answered correctly in each episode."""
+
+
+@dataclass(frozen=True, eq=False)
+class CellResult:
+    """A cell with all its seeds."""
+
+    cell: Cell
+    seeds: tuple[SeedResult, ...]
+
+    @property
+    def state(self) -> State:
+        """``failed`` as soon as one seed failed, ``done`` when all are."""
+        states = {seed.state for seed in self.seeds}
+        return "failed" if "failed" in states else "pending" if "pending" in states else "done"
+
+    @property
+    def done(self) -> tuple[SeedResult, ...]:
+        return tuple(seed for seed in self.seeds if seed.state == "done")
+
+    @property
+    def accuracy(self) -> float | None:
+        """The mean over the finished seeds, a fraction."""
+        return float(np.mean([s.record.accuracy for s in self.done if s.record])) if self.done else None
+
+    @cached_property
+    def ci95(self) -> float | None:
+        """Over episodes, of their accuracies averaged over the finished seeds: every seed meets the same episodes."""
+        return interval(_over_seeds(self.done)).ci95 if self.done else None
+
+    @property
+    def seed_sd(self) -> float | None:
+        """Sample standard deviation of the seeds' accuracies; None for fewer than two finished seeds."""
+        accuracies = [s.record.accuracy for s in self.done if s.record]
+        return float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None
+
+    @property
+    def dataset(self) -> str:
+        """On whose test split the cell is measured."""
+        return self.cell.evaluation.dataset or self.cell.run.data.dataset
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the printed value comes from this data set; upper case and punctuation of names do not count."""
+        printed = self.cell.published
+        return printed is not None and _plain(printed.dataset) == _plain(self.dataset)
+
+    @property
+    def printed_minus_ours(self) -> float | None:
+        """As a fraction. None unless all seeds are done and both numbers come from the same data set."""
+        if self.cell.published is None or self.accuracy is None or self.state != "done" or not self.comparable:
+            return None
+        return self.cell.published.percent / 100 - self.accuracy
+
+
+@dataclass(frozen=True, eq=False)
+class TableResult:
+    """All cells of a table, in its order."""
+
+    table: Table
+    seeds: tuple[int, ...]
+    train_fingerprint: str
+    test_fingerprint: str
+    cells: tuple[CellResult, ...]
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], CellResult]:
+        return {(result.cell.row, result.cell.column): result for result in self.cells}
+
+    def at(self, row: str, column: str) -> CellResult | None:
+        """None where the table has no such cell."""
+        return self._places.get((row, column))
+
+    def column(self, column: str) -> tuple[CellResult, ...]:
+        return tuple(result for result in self.cells if result.cell.column == column)
+
+    def difference(self, result: CellResult) -> Interval | None:
+        """Cell minus reference row of its column, as fractions: paired by episode, averaged over the seeds both have.
+
+        None for the reference itself, without a common finished seed, and where the two met other episodes.
+        """
+        reference = None if self.table.reference is None else self.at(self.table.reference, result.cell.column)
+        if reference is None or reference is result or _episodes(reference.cell) != _episodes(result.cell):
+            return None
+        common = {seed.seed for seed in result.done} & {seed.seed for seed in reference.done}
+        if not common:
+            return None
+        ours, theirs = (_over_seeds([s for s in side.done if s.seed in common]) for side in (result, reference))
+        return interval(ours - theirs)
+
+    @property
+    def state(self) -> State:
+        """``pending`` while there is something left to run, then ``failed`` or ``done``."""
+        states = {result.state for result in self.cells}
+        return "pending" if "pending" in states else "failed" if "failed" in states else "done"
+
+
+class UnreadableResultError(Exception):
+    """A result file is damaged."""
+
+    def __init__(self, folder: RunFolder, what: str, reason: object) -> None:
+        super().__init__(
+            f"results must be readable, but {what} in {folder.path} is not: {reason}; "
+            "remove the damaged files and launch again: what is missing is done anew"
+        )
+
+
+def collect(
+    table: Table, seeds: Sequence[int], store: Store, train_fingerprint: str, test_fingerprint: str
+) -> TableResult:
+    """Reads what is recorded of a table. Raises UnreadableResultError for a damaged file; missing ones are pending."""
+    reader = _Reader(store, train_fingerprint, test_fingerprint)
+    cells = tuple(CellResult(cell, tuple(reader.seed(cell, seed) for seed in seeds)) for cell in table.cells)
+    return TableResult(table, tuple(seeds), train_fingerprint, test_fingerprint, cells)
+
+
+def interval(values: NDArray[np.float64]) -> Interval:
+    """Mean and 1.96 * sd / sqrt(n) of independent values; 0 for a single one."""
+    spread = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    return Interval(float(values.mean()), float(spread))
+
+
+class _Run(NamedTuple):
+    key: str
+    folder: RunFolder
+    record: RunRecord | None
+    failed: bool
+
+
+class _Reader:
+    """Remembers what it has read."""
+
+    def __init__(self, store: Store, train_fingerprint: str, test_fingerprint: str) -> None:
+        self.store, self.train, self.test = store, train_fingerprint, test_fingerprint
+        self.runs: dict[str, _Run] = {}
+        self.measured: dict[tuple[str, str], tuple[EvaluationRecord, NDArray[np.float64]] | None] = {}
+
+    def seed(self, cell: Cell, seed: int) -> SeedResult:
+        config = cell.run.with_seed(seed)
+        run, eval_id = self.run(config), cell.evaluation.eval_id(config)
+        place = (run.key, eval_id)
+        if place not in self.measured:
+            self.measured[place] = self._read(run.folder, eval_id)
+        found = self.measured[place]
+        state: State = "done" if found else "failed" if run.failed else "pending"
+        record, accuracies = found or (None, None)
+        return SeedResult(seed, state, run.key, run.folder, eval_id, record, run.record, accuracies)
+
+    def run(self, config: RunConfig) -> _Run:
+        key = self.store.key(config, self.train)
+        if key not in self.runs:
+            folder = self.store.folder(config, self.train)
+            try:
+                self.runs[key] = _Run(key, folder, folder.record(), folder.failure() is not None)
+            except ValueError as error:
+                raise UnreadableResultError(folder, "run.json or failure.json", error) from error
+        return self.runs[key]
+
+    def _read(self, folder: RunFolder, eval_id: str) -> tuple[EvaluationRecord, NDArray[np.float64]] | None:
+        try:
+            record = folder.evaluation(eval_id, self.test)
+            if record is None:
+                return None
+            correct = folder.outcomes(eval_id, self.test)
+        except (OSError, ValueError) as error:  # pyarrow's and pydantic's errors are ValueErrors
+            raise UnreadableResultError(folder, f"evaluation {eval_id}", error) from error
+        if len(correct) != record.evaluation.episodes:
+            reason = f"{record.evaluation.episodes} outcomes expected, {len(correct)} found"
+            raise UnreadableResultError(folder, f"evaluation {eval_id}", reason)
+        return record, correct / (record.evaluation.way * record.evaluation.queries)
+
+
+def _over_seeds(seeds: Sequence[SeedResult]) -> NDArray[np.float64]:
+    return np.mean([seed.accuracies for seed in seeds if seed.accuracies is not None], axis=0)
+
+
+def _episodes(cell: Cell) -> tuple[object, ...]:
+    """What fixes the episodes, next to the data's fingerprint."""
+    e = cell.evaluation
+    return e.dataset or cell.run.data.dataset, e.way, e.shot, e.queries, e.episodes, e.seed
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())

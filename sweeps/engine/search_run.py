@@ -1,0 +1,126 @@
+"""The verb ``--search N``: prepare, propose and train, record, show. Test clips are never looked at."""
+
+import optuna
+from optuna.trial import TrialState
+from ray.tune.schedulers import ASHAScheduler
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from fsar_core.config import RunConfig
+from fsar_core.frozen import content_id
+from search_spaces.space import Space
+from sweeps.engine.launch import Telling, fit, ray_session
+from sweeps.engine.records import Store
+from sweeps.engine.request import Prepared, Request, clip_faults, prepare
+from sweeps.engine.search import StudySearcher, counted, open_study
+from sweeps.engine.site import BadRequest
+from sweeps.engine.sweep import decode, git_commit, sweep_lock
+from sweeps.engine.tracking import Tracking
+from sweeps.engine.tracking_search import record_search
+from sweeps.engine.watch import Display, RunWatcher
+
+_SHOWN = 15
+REDUCTION = 3
+"""ASHA keeps the best third at every rung."""
+
+
+def run_search(request: Request, space: Space, points: int, console: Console, *, dry_run: bool) -> bool:
+    """Completes a study of ``points`` points and shows it. False if a point has failed."""
+    display = Display(console)
+    with display.shown():
+        prepared = prepare(request, display)
+        example = _example(space, prepared)
+        name = study_name(space, prepared)
+        if dry_run:
+            _print_plan(prepared, name, example, points, console)
+            return True
+        with sweep_lock(prepared.site.root(), f"search/{space.name}"):
+            study = open_study(prepared.site.optuna_uri(), name, space)
+            if len(_done(study)) < points:
+                _train(study, space, points, prepared, example, display)
+        record_search(Tracking(prepared.site.mlflow_uri()), space.name, study, prepared.index.dataset)
+    show(study, console)
+    return not any(trial.state is TrialState.FAIL and "same_as" not in trial.user_attrs for trial in study.trials)
+
+
+def study_name(space: Space, prepared: Prepared) -> str:
+    """Equal for searches that may share their trials: same space, data and recipe."""
+    return f"{space.name}/{prepared.index.dataset}-{content_id(prepared.recipe.canonical_json(), prepared.index.fingerprint)}"
+
+
+def show(study: optuna.Study, console: Console) -> None:
+    """The best points; stopped ones are marked, they are no results."""
+    trials = counted(study)
+    ranked = sorted(trials, key=lambda t: (t.state is TrialState.COMPLETE, value_of(t)), reverse=True)
+    names = list(dict.fromkeys(name for trial in ranked for name in trial.params))
+    table = RichTable(title=f"{study.study_name}: {len(_done(study))} points, accuracy on val")
+    for heading in ("trial", "val", *names):
+        table.add_column(heading, justify="right")
+    for trial in ranked[:_SHOWN]:
+        mark = (
+            ""
+            if trial.state is TrialState.COMPLETE
+            else f" stopped at step {max(trial.intermediate_values, default=0)}"
+        )
+        value = f"{100 * value_of(trial):.1f}{mark}"
+        table.add_row(str(trial.number), value, *(_short(trial.params.get(name)) for name in names))
+    console.print(table)
+    if len(ranked) > _SHOWN:
+        console.print(f"and {len(ranked) - _SHOWN} more in the study and in MLflow")
+
+
+def value_of(trial: optuna.trial.FrozenTrial) -> float:
+    """Accuracy on val: of the selected weights, or the last look before the trial was stopped."""
+    if trial.value is not None:
+        return trial.value
+    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else 0.0
+
+
+def _train(
+    study: optuna.Study, space: Space, points: int, prepared: Prepared, example: RunConfig, display: Display
+) -> None:
+    site = prepared.site
+    decode(prepared, display)
+    store = Store(site.root())
+    searcher = StudySearcher(study, space, prepared.recipe, points, store, site, prepared.fingerprints(), git_commit())
+    scheduler = ASHAScheduler(
+        time_attr="step",
+        metric="val_accuracy",
+        mode="max",
+        max_t=example.training.steps + 1,  # a run that reaches its last step ends by itself
+        grace_period=example.training.val_every,
+        reduction_factor=REDUCTION,
+    )
+    left = points - len(_done(study))
+    watcher = RunWatcher(display, Tracking(site.mlflow_uri()), runs=left, steps=left * example.training.steps)
+    with ray_session(site):
+        fit(searcher, site, Telling(watcher), scheduler)
+
+
+def _done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    return [trial for trial in counted(study) if trial.state is not TrialState.RUNNING]
+
+
+def _example(space: Space, prepared: Prepared) -> RunConfig:
+    """The first point's run, after checking that the clips suffice for it."""
+    point = dict(space.first[0]) if space.first else {}
+    run = space.define(optuna.trial.FixedTrial(point), prepared.recipe)
+    faults = clip_faults(prepared.index, [(run, None)])
+    if faults:
+        raise BadRequest(faults)
+    return run
+
+
+def _print_plan(prepared: Prepared, name: str, example: RunConfig, points: int, console: Console) -> None:
+    known = optuna.get_all_study_names(prepared.site.optuna_uri())
+    done = len(_done(optuna.load_study(storage=prepared.site.optuna_uri(), study_name=name))) if name in known else 0
+    left = max(0, points - done)
+    console.print(f"study         {name}\npoints        {points}, of which {done} are in the study", highlight=False)
+    console.print(
+        f"steps to do   at most {left * example.training.steps}; ASHA keeps the best third at every rung",
+        highlight=False,
+    )
+
+
+def _short(value: object) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,109 @@
+"""Facts of a machine or cluster: where data, records and services are, and what a run may use. Never part of a run's id."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from fsar_core.data.datasets import DatasetPlace
+from fsar_core.frozen import Frozen
+from fsar_core.train import Precision
+
+SITES = Path(__file__).resolve().parents[2] / "cluster" / "sites"
+
+
+class BadRequest(Exception):  # noqa: N818 - what it says where it is raised: the request cannot be carried out
+    """All that is wrong with a request, one line per fault. Raised before anything is scheduled."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class DatasetEntry(Frozen):
+    """A data set on this machine: ``root/{train,val,test}/<class>/<video>``."""
+
+    root: Path
+    exclude_unreadable: bool = False
+    """True: videos that cannot be read are left out, and listed. False: they stop the request."""
+
+
+class Site(Frozen):
+    """One TOML file; relative paths start at the current folder."""
+
+    storage: Path = Path("output")
+    """Records, checkpoints, tables. Must be shared by all nodes of a cluster."""
+    cache: Path = Path(".data/cache")
+    """Decoded frames and indices, local to each node."""
+    datasets: dict[str, DatasetEntry]
+    weights: Path | None = None
+    """Folder of pretrained weights, for machines without internet."""
+    tracking_uri: str | None = None
+    """MLflow. None: an SQLite file in ``storage``."""
+    study_uri: str | None = None
+    """Optuna. None: an SQLite file in ``storage``."""
+    ray: Literal["local", "auto"] = "local"
+    """``local``: a Ray of its own on this machine. ``auto``: the running cluster (what ``ray submit`` needs)."""
+    cpus_per_run: float = Field(1, gt=0)
+    gpus_per_run: float = Field(0, ge=0)
+    """Fractions share a GPU."""
+    precision: Precision = "fp32"
+    retries: int = Field(3, ge=0)
+    """Restarts of a run whose worker died. Errors in the run itself are not repeated."""
+    checkpoint_seconds: float = Field(60, gt=0)
+    """At most this much work is lost to a kill."""
+
+    def place(self, dataset: str) -> DatasetPlace:
+        """Raises BadRequest, naming the known ones, for a data set that the site does not have."""
+        if dataset not in self.datasets:
+            known = ", ".join(sorted(self.datasets))
+            raise BadRequest(
+                [
+                    f"data set {dataset!r} is not in the site file; it has: {known}. Add [datasets.{dataset}] with its root"
+                ]
+            )
+        entry = self.datasets[dataset]
+        return DatasetPlace(
+            name=dataset,
+            root=entry.root.expanduser().absolute(),
+            cache=self.cache.expanduser().absolute(),
+            exclude_unreadable=entry.exclude_unreadable,
+            workers=max(2, int(self.cpus_per_run)),
+        )
+
+    def root(self) -> Path:
+        """The storage as an absolute path."""
+        return self.storage.expanduser().absolute()
+
+    def mlflow_uri(self) -> str:
+        return self.tracking_uri or f"sqlite:///{self.root() / 'mlflow.db'}"
+
+    def optuna_uri(self) -> str:
+        return self.study_uri or f"sqlite:///{self.root() / 'studies.db'}"
+
+
+def load_site(name: str) -> Site:
+    """A site by the name of a shipped file, or by path. Raises BadRequest with every fault of the file."""
+    path = SITES / f"{name}.toml" if "/" not in name and not name.endswith(".toml") else Path(name)
+    if not path.is_file():
+        shipped = ", ".join(sorted(file.stem for file in SITES.glob("*.toml")))
+        raise BadRequest([f"site {name!r}: no file {path}; name one of {shipped}, or give a path to a .toml file"])
+    try:
+        content = tomllib.loads(path.read_text())
+        return Site.model_validate_json(json.dumps(content, default=str))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadRequest([f"site {path}: not a TOML file: {error}"]) from error
+    except ValidationError as error:
+        raise BadRequest([f"site {path}: {line}" for line in described(error)]) from error
+
+
+def described(error: ValidationError) -> list[str]:
+    """Each fault as path, what must hold, and what came."""
+    lines: list[str] = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"]) or "value"
+        came = "" if fault["type"] in ("missing", "extra_forbidden") else f", got {fault['input']!r}"
+        lines.append(f"{where}: {fault['msg']}{came}")
+    return lines

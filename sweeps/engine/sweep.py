@@ -1,0 +1,179 @@
+"""The verbs of a sweep script, without a command line: plan, run, record, show."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from fsar_core.data.datasets import open_splits
+from fsar_core.data.frame_cache import CacheError
+from fsar_core.frozen import content_id
+from fsar_core.presets import Recipe
+from search_spaces.table import Table
+from sweeps.engine.estimate import estimate
+from sweeps.engine.plan import Plan, asked, make_plan
+from sweeps.engine.records import Store, write_aside
+from sweeps.engine.request import Prepared, Request, clip_faults, prepare
+from sweeps.engine.results import TableResult, collect
+from sweeps.engine.site import BadRequest
+from sweeps.engine.watch import Display, RunWatcher
+
+Grid = Callable[[Recipe], Table]
+
+
+def dry_run(request: Request, grid: Grid, console: Console) -> None:
+    """Prints what would be done. Launches nothing."""
+    display = Display(console)
+    with display.shown():
+        prepared = prepare(request, display)
+        table = _checked(grid, prepared)
+        plan = make_plan(asked(table.cells, prepared.seeds), _store(prepared, table), prepared.fingerprints())
+    print_plan(plan, prepared, console)
+
+
+def run_table(request: Request, grid: Grid, console: Console) -> bool:
+    """Completes a table and shows it. False if a cell has failed."""
+    display = Display(console)
+    with display.shown():
+        prepared = prepare(request, display)
+        table = _checked(grid, prepared)
+        store = _store(prepared, table)
+        with sweep_lock(prepared.site.root(), table.name):
+            plan = make_plan(asked(table.cells, prepared.seeds), store, prepared.fingerprints())
+            result = _completed(table, plan, store, prepared, display)
+    show(result, prepared, console)
+    return result.state != "failed"
+
+
+def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
+    """Trainings, evaluations, known, shared, time."""
+    todo = plan.todo()
+    guess = estimate(plan, prepared.site)
+    first = {need for planned in plan.runs for need in planned.needs}
+    lines = [
+        ("cells", f"{plan.cells} (with seeds)"),
+        ("trainings", f"{len(plan.runs)}, of which {len(first)} are needed by others first"),
+        ("  known", f"{len(plan.runs) - len([p for p in plan.runs if not p.trained])}"),
+        ("  begun", f"{sum(not p.trained and p.steps_left < p.run.training.steps for p in plan.runs)}"),
+        ("evaluations", f"{plan.evaluations()}, of which {plan.evaluations_known()} are known"),
+        ("shared", f"{plan.cells - plan.evaluations()} cells have their number from another cell's evaluation"),
+        ("steps to do", f"{sum(planned.steps_left for planned in todo)}"),
+        (
+            "time",
+            f"{guess.wall_seconds / 60:.1f} min on this machine ({guess.run_seconds / 3600:.2f} run-hours; {guess.probed} kinds measured now)",
+        ),
+    ]
+    for name, text in lines:
+        console.print(f"{name:<14}{text}", highlight=False)
+
+
+def show(result: TableResult, prepared: Prepared, console: Console) -> None:
+    """The table, its files, and where to look further."""
+    from sweeps.engine.formats import terminal
+
+    console.print(terminal(result))
+    folder = _table_folder(prepared, result.table)
+    console.print(
+        f"plot    {folder / 'plot.png'}\nfiles   {folder}/table.{{md,csv,tex,html}}\nMLflow  make ui", highlight=False
+    )
+
+
+def _completed(table: Table, plan: Plan, store: Store, prepared: Prepared, display: Display) -> TableResult:
+    from sweeps.engine.tracking import Tracking
+
+    tracking = Tracking(prepared.site.mlflow_uri())
+    if not plan.complete():
+        from sweeps.engine.launch import ray_session, run_plan
+
+        decode(prepared, display)
+        todo = plan.todo()
+        steps = sum(planned.steps_left for planned in todo)
+        with ray_session(prepared.site):
+            watcher = RunWatcher(display, tracking, runs=len(todo), steps=steps)
+            run_plan(plan, prepared.site, git_commit(), watcher)
+    for planned in plan.runs:
+        if planned.folder.record() is not None:
+            tracking.record_run(planned.key, planned.folder)
+    fingerprint = prepared.index.fingerprint
+    result = collect(table, prepared.seeds, store, fingerprint, fingerprint)
+    write_files(result, _table_folder(prepared, table))
+    tracking.record_table(result, _launch_key(result, store), prepared.index.dataset)
+    return result
+
+
+def decode(prepared: Prepared, display: Display) -> None:
+    """Decodes every frame that the runs will read, once for this node; workers on other nodes do it there."""
+    site = prepared.site
+    try:
+        open_splits(site.place(prepared.index.dataset), prepared.recipe.data, prepared.index, display.counting)
+    except CacheError as error:
+        raise BadRequest([str(error)]) from error
+
+
+@contextmanager
+def sweep_lock(root: Path, name: str) -> Iterator[None]:
+    """One driver per sweep: a second one is refused at once. The lock dies with its process."""
+    path = root / "locks" / f"{name.replace('/', '-')}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=0):
+            yield
+    except Timeout as error:
+        raise BadRequest(
+            [f"another driver runs {name!r} on this storage (lock {path}); wait for it or stop it"]
+        ) from error
+
+
+def write_files(result: TableResult, folder: Path) -> None:
+    """The table in every format, beside each other; each file replaced as a whole."""
+    from sweeps.engine.artifacts import artifacts
+
+    for name, content in artifacts(result).items():
+        write_aside(folder / name, content)
+
+
+def git_commit() -> str:
+    """Of the code that runs, with a mark if it has changes that are not committed; ``unknown`` outside a repository."""
+    here = Path(__file__).parent
+    commands = (["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain", "--untracked-files=no"])
+    try:
+        commit, changes = (
+            subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+            for command in commands
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}+changes" if changes else commit
+
+
+def _checked(grid: Grid, prepared: Prepared) -> Table:
+    table = grid(prepared.recipe)
+    faults = clip_faults(prepared.index, ((cell.run, cell.evaluation) for cell in table.cells))
+    if faults:
+        raise BadRequest(faults)
+    return table
+
+
+def _store(prepared: Prepared, table: Table) -> Store:
+    """The record, or with ``fresh`` the first repetition that is not complete."""
+    root, generation = prepared.site.root(), 0
+    while prepared.fresh:
+        generation += 1
+        store = Store(root, generation)
+        if not make_plan(asked(table.cells, prepared.seeds), store, prepared.fingerprints()).complete():
+            return store
+    return Store(root)
+
+
+def _table_folder(prepared: Prepared, table: Table) -> Path:
+    return prepared.site.root() / "tables" / table.name / prepared.index.dataset
+
+
+def _launch_key(result: TableResult, store: Store) -> str:
+    """Equal for launches that ask for the same numbers."""
+    cells = [cell.evaluation.eval_id(cell.run) for cell in result.table.cells]
+    seeds = [str(seed.seed) for seed in result.cells[0].seeds]
+    return content_id(result.table.name, str(store.generation), *cells, *seeds, result.train_fingerprint)

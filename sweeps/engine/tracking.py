@@ -1,0 +1,222 @@
+"""The record in MLflow: runs, tables, cells. Filled from files by the driver alone; doing it again changes nothing."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fsar_core.config import RunConfig
+from fsar_core.frozen import content_id
+from sweeps.engine.records import Point, RunFolder, RunRecord
+from sweeps.engine.results import TableResult
+from sweeps.engine.tracking_connection import (
+    TrackingError,
+    Value,
+    connect,
+    find_or_create_experiment,
+    locked,
+    log,
+    prepare,
+    reaching,
+)
+from sweeps.engine.tracking_fields import measurements, metric_name, params, run_name, summary, tags
+from sweeps.engine.tracking_notes import run_link, run_note
+from sweeps.engine.tracking_tables import TableWriter
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+__all__ = ["Tracking", "TrackingError", "prepare"]
+_PAGE = 500
+_RUNS = "runs"
+
+
+@dataclass
+class _Known:
+    """A run of ours in MLflow, as this process last saw it."""
+
+    run_id: str
+    status: str
+    files: str
+    """Digest of the files it was filled from; empty until it is complete."""
+    training: str
+    """Digest of the training's record alone."""
+    new: bool = False
+    """Made a moment ago: nothing but settings is there."""
+
+
+class Tracking:
+    """One MLflow store. Only the driver of a sweep holds one. All methods raise TrackingError."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.client = connect(uri)
+        self._experiments: dict[str, str] = {}
+        self._known: dict[str, _Known] | None = None
+        self._last_step: dict[str, int] = {}
+
+    def known_runs(self) -> dict[str, str]:
+        """MLflow's id of every training by its key in the store; searched once, in pages."""
+        with reaching(self.uri):
+            return {key: known.run_id for key, known in self._runs().items()}
+
+    def record_run(self, store_key: str, folder: RunFolder) -> str | None:
+        """Adds what the folder holds and MLflow does not: the training, each finished evaluation. Gives MLflow's id.
+
+        A training that failed without a record ends a run that ``progress`` had opened. None if nothing is there yet.
+        """
+        with reaching(self.uri):
+            files, training = _digests(folder)
+            known = self._runs().get(store_key)
+            if known is not None and known.files == files:
+                return known.run_id
+            record = folder.record()
+            if record is None:
+                return self._record_failure(known, folder)
+            known = self._find_or_create(store_key, record.run, record.started_ms)
+            self._fill(known, record, folder, training)
+            self.client.set_tag(known.run_id, "fsar.files", files)  # last: a driver killed before starts over
+            known.files, known.training, known.status = files, training, "FINISHED"
+            known.new = False
+            return known.run_id
+
+    def progress(self, store_key: str, run: RunConfig, points: Sequence[Point]) -> None:
+        """Shows a training while it runs. Points at or before the last step that is there are skipped."""
+        if not points:
+            return
+        with reaching(self.uri):
+            known = self._find_or_create(store_key, run, points[0].time_ms)
+            if known.files:
+                return
+            known.new = False
+            if known.status != "RUNNING":
+                self.client.update_run(known.run_id, status="RUNNING")
+                known.status = "RUNNING"
+            if store_key not in self._last_step:
+                names = {metric_name(name) for point in points for name in point.metrics}
+                self._last_step[store_key] = max((step for _, step in self._logged(known.run_id, names)), default=-1)
+            new = [point for point in points if point.step > self._last_step[store_key]]
+            log(self.client, known.run_id, metrics=_values(new))
+            self._last_step[store_key] = max([self._last_step[store_key], *(point.step for point in new)])
+
+    def record_table(self, result: TableResult, launch_key: str, dataset: str) -> str:
+        """Writes or updates the table's parent run and one child per cell. Gives the parent's id in MLflow."""
+        with reaching(self.uri), locked(self.uri):
+            runs = self.experiment(_RUNS)
+            links = {key: (known.run_id, run_link(runs, known.run_id)) for key, known in self._runs().items()}
+            experiment = self.experiment(result.table.name)
+            return TableWriter(self.client, experiment, result, launch_key, dataset, links).write()
+
+    def experiment(self, name: str) -> str:
+        """Its id in MLflow; made where it is missing. Call it inside ``reaching``."""
+        if name not in self._experiments:
+            self._experiments[name] = find_or_create_experiment(self.client, self.uri, name)
+        return self._experiments[name]
+
+    def _runs(self) -> dict[str, _Known]:
+        if self._known is None:
+            found: dict[str, _Known] = {}
+            token: str | None = None
+            while token is None or token:
+                page = self.client.search_runs(
+                    [self.experiment(_RUNS)],
+                    max_results=_PAGE,
+                    order_by=["attributes.start_time ASC"],
+                    page_token=token,
+                )
+                for run in page:
+                    found.setdefault(run.data.tags.get("fsar.key", run.info.run_id), _seen(run))
+                token = page.token or ""
+            self._known = found
+        return self._known
+
+    def _find_or_create(self, store_key: str, run: RunConfig, started_ms: int) -> _Known:
+        runs = self._runs()
+        if store_key not in runs:
+            with locked(self.uri):
+                runs[store_key] = self._lookup(store_key) or self._create(store_key, run, started_ms)
+        return runs[store_key]
+
+    def _lookup(self, store_key: str) -> _Known | None:
+        """Another sweep's driver may have made the run since this one looked."""
+        found = self.client.search_runs([self.experiment(_RUNS)], f"tags.`fsar.key` = '{store_key}'", max_results=1)
+        return _seen(found[0]) if found else None
+
+    def _create(self, store_key: str, run: RunConfig, started_ms: int) -> _Known:
+        own = {"fsar.key": store_key, "fsar.kind": "training"}
+        created = self.client.create_run(
+            self.experiment(_RUNS), start_time=started_ms, tags=own, run_name=run_name(run)
+        )
+        log(self.client, created.info.run_id, params=params(run))
+        return replace(_seen(created), new=True)
+
+    def _fill(self, known: _Known, record: RunRecord, folder: RunFolder, training: str) -> None:
+        run_id = known.run_id
+        data = None if known.new else self.client.get_run(run_id).data
+        metrics, settings = ({}, params(record.run)) if data is None else (data.metrics, data.params)
+        if known.training != training:
+            names = {metric_name(name) for point in record.history for name in point.metrics}
+            there = self._logged(run_id, names & metrics.keys())
+            curves = [value for value in _values(record.history) if (value.name, value.step) not in there]
+            whole = [Value(k, v, record.ended_ms) for k, v in summary(record).items() if metrics.get(k) != v]
+            own = {**tags(record), "fsar.training": training, "fsar.checkpoint": str(folder.checkpoints)}
+            log(self.client, run_id, metrics=curves + whole, tags=own, params=_missing(params(record.run), settings))
+            self.client.log_artifact(run_id, str(folder.path / "run.json"))
+        self._add_evaluations(run_id, record, folder, metrics)
+        if known.status != "FINISHED":
+            self.client.set_terminated(run_id, "FINISHED", end_time=record.ended_ms)
+
+    def _add_evaluations(self, run_id: str, record: RunRecord, folder: RunFolder, there: dict[str, float]) -> None:
+        found = {(p.stem[:16], p.stem[17:]): p for p in (folder.path / "evaluations").glob("*-*.json")}
+        read = {place: folder.evaluation(*place) for place in found}
+        records = {"-".join(place): evaluation for place, evaluation in read.items() if evaluation is not None}
+        measured = measurements(record.run, records)
+        new = [value for value in measured if there.get(value.name) != value.value]
+        note = run_note(record, {value.name: value.value for value in measured})
+        log(self.client, run_id, metrics=new, tags={"mlflow.note.content": note})
+        for place, path in found.items():
+            self.client.log_artifact(run_id, str(path), "evaluations")
+            self.client.log_artifact(run_id, str(folder.outcomes_path(*place)), "evaluations")
+
+    def _record_failure(self, known: _Known | None, folder: RunFolder) -> str | None:
+        failure = folder.failure()
+        if known is None:
+            return None
+        if failure is not None and known.status != "FAILED":
+            with tempfile.TemporaryDirectory() as aside:
+                path = Path(aside) / "failure.txt"
+                path.write_text(failure)
+                self.client.log_artifact(known.run_id, str(path))
+            self.client.set_terminated(known.run_id, "FAILED")
+            known.status = "FAILED"
+        return known.run_id
+
+    def _logged(self, run_id: str, names: Iterable[str]) -> set[tuple[str, int]]:
+        """(metric, step) that are there."""
+        return {(name, m.step) for name in names for m in self.client.get_metric_history(run_id, name)}
+
+
+def _missing(wanted: dict[str, str], there: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in wanted.items() if key not in there}
+
+
+def _seen(run: "Run") -> _Known:
+    own = run.data.tags
+    return _Known(run.info.run_id, run.info.status, own.get("fsar.files", ""), own.get("fsar.training", ""))
+
+
+def _values(points: Iterable[Point]) -> list[Value]:
+    return [Value(metric_name(k), v, p.time_ms, p.step) for p in points for k, v in p.metrics.items()]
+
+
+def _digests(folder: RunFolder) -> tuple[str, str]:
+    """Of all result files, and of the training's alone, from names, sizes and times: nothing is read."""
+
+    def stamp(path: Path) -> str:
+        stat = path.stat()
+        return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
+
+    training = [stamp(path) for path in (folder.path / "run.json",) if path.exists()]
+    evaluations = sorted(stamp(path) for path in (folder.path / "evaluations").glob("*-*.json"))
+    return content_id(*training, *evaluations), content_id(*training)

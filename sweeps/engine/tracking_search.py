@@ -1,0 +1,91 @@
+"""A study in MLflow: a parent run with the ranking as its description, and a child run per trial."""
+
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.engine.search import KEY, counted
+from sweeps.engine.tracking import Tracking
+from sweeps.engine.tracking_connection import Value, locked, log, reaching
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
+_PAGE = 500
+
+
+def record_search(tracking: Tracking, space: str, study: optuna.Study, dataset: str) -> str:
+    """Adds the trials that MLflow does not have yet and renews the ranking. Gives the parent's id. Only val accuracies."""
+    with reaching(tracking.uri), locked(tracking.uri):
+        experiment = tracking.experiment(f"search/{space}")
+        runs = {run.data.tags["fsar.key"]: run for run in _all(tracking, experiment, study.study_name)}
+        parent_key = study.study_name
+        own = {"fsar.key": parent_key, "fsar.study": study.study_name, "fsar.kind": "search", "dataset": dataset}
+        if parent_key not in runs:
+            name = f"search {space} on {dataset}"
+            runs[parent_key] = tracking.client.create_run(experiment, tags=own, run_name=name)
+        parent = runs[parent_key].info.run_id
+        for trial in counted(study):
+            if trial.state in _STATUS and f"{parent_key}#{trial.number}" not in runs:
+                _add(tracking, experiment, parent, study.study_name, trial)
+        log(tracking.client, parent, tags={"mlflow.note.content": ranking(study)})
+        tracking.client.set_experiment_tag(experiment, "mlflow.note.content", ranking(study))
+        tracking.client.set_terminated(parent, "FINISHED")
+        return parent
+
+
+def ranking(study: optuna.Study) -> str:
+    """Markdown: finished trials from the best down, then the stopped ones."""
+    trials = sorted(counted(study), key=lambda t: (t.value is not None, t.value or 0.0), reverse=True)
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    head = ["trial", "val accuracy", *names]
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    for trial in trials[:100]:
+        value = (
+            f"{100 * trial.value:.1f}"
+            if trial.value is not None
+            else trial.state.name.lower().replace("pruned", "stopped early")
+        )
+        lines.append(f"| {trial.number} | {value} | {' | '.join(str(trial.params.get(name, '')) for name in names)} |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "Accuracy in per cent on val, 5-way. Stopped trials are no results. Test clips were not looked at.",
+        ]
+    )
+
+
+def _add(tracking: Tracking, experiment: str, parent: str, study: str, trial: FrozenTrial) -> None:
+    """The key is set last: a driver killed in between leaves a run without one, which is not counted."""
+    run = tracking.client.create_run(
+        experiment,
+        tags={"mlflow.parentRunId": parent, "fsar.study": study, "fsar.kind": "trial"},
+        run_name=f"trial {trial.number}",
+    )
+    moment = int(trial.datetime_complete.timestamp() * 1000) if trial.datetime_complete else 0
+    metrics = [Value("val/accuracy", value, moment, step) for step, value in sorted(trial.intermediate_values.items())]
+    if trial.value is not None:
+        metrics.append(Value("val/best", trial.value, moment))
+    params = {name: str(value) for name, value in trial.params.items()}
+    tags = {"fsar.run": str(trial.user_attrs[KEY]), "state": trial.state.name.lower()}
+    log(tracking.client, run.info.run_id, metrics=metrics, params=params, tags=tags)
+    tracking.client.set_terminated(run.info.run_id, _STATUS[trial.state])
+    tracking.client.set_tag(run.info.run_id, "fsar.key", f"{study}#{trial.number}")
+
+
+def _all(tracking: Tracking, experiment: str, study: str) -> "list[Run]":
+    found: list[Run] = []
+    token: str | None = None
+    while token is None or token:
+        page = tracking.client.search_runs(
+            [experiment],
+            f"tags.`fsar.study` = '{study}' AND tags.`fsar.key` LIKE '%'",
+            max_results=_PAGE,
+            page_token=token,
+        )
+        found += page
+        token = page.token or ""
+    return found

@@ -1,0 +1,122 @@
+"""What a person sees while work goes on: bars with counts, rates and time left; plain lines where there is no terminal."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from fsar_core.config import RunConfig
+from sweeps.engine.records import Point, RunFolder
+from sweeps.engine.tracking import Tracking
+
+_LINE_EVERY_S = 10.0
+
+
+class Display:
+    """Bars on a terminal; elsewhere a line every ten seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._lines: dict[str, float] = {}
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        with self._bars:
+            yield
+
+    def counting(self, name: str) -> Callable[[int, int], None]:
+        """A bar that appears with the first count; for making, reading and decoding videos."""
+        task = None
+
+        def count(done: int, total: int) -> None:
+            nonlocal task
+            if task is None:
+                task = self._bars.add_task(name, total=total, note="")
+            self._bars.update(task, completed=done, total=total)
+            self._line(name, f"{name}: {done}/{total}", last=done == total)
+
+        return count
+
+    def steps(self, runs: int) -> "StepBar":
+        """The bar of a plan or search of so many runs."""
+        return StepBar(self, self._bars, runs)
+
+    def line(self, name: str, text: str, *, last: bool) -> None:
+        """On a terminal the bar says it."""
+        self._line(name, text, last=last)
+
+    def _line(self, name: str, text: str, *, last: bool) -> None:
+        now = time.monotonic()
+        if self.console.is_terminal or (not last and now - self._lines.get(name, 0.0) < _LINE_EVERY_S):
+            return
+        self._lines[name] = now
+        self.console.print(text, highlight=False)
+
+
+class StepBar:
+    """Optimiser steps over all runs."""
+
+    def __init__(self, display: Display, bars: Progress, runs: int) -> None:
+        self._display, self._bars, self._runs = display, bars, runs
+        self._task = bars.add_task("training", total=None, note="starting")
+        self._began = time.monotonic()
+
+    def update(self, steps: int, expected: int, finished: int, running: int, failed: int) -> None:
+        """``steps`` of ``expected`` optimiser steps are done since the start."""
+        rate = steps / max(time.monotonic() - self._began, 1e-9)
+        failures = f", {failed} failed" if failed else ""
+        note = f"steps, {rate:.1f}/s; runs: {finished}/{self._runs} done, {running} at work{failures}"
+        self._bars.update(self._task, completed=steps, total=expected, note=note)
+        left = f"{(expected - steps) / rate / 60:.1f} min left" if steps else "time left not known yet"
+        self._display.line(
+            "training", f"training: {steps}/{expected} {note}, {left}", last=finished + failed == self._runs
+        )
+
+
+class RunWatcher:
+    """Tells the display and the tracking server what happens to runs."""
+
+    def __init__(self, display: Display, tracking: Tracking, *, runs: int, steps: int) -> None:
+        """``runs`` and ``steps`` are what is expected; runs that are stopped early take their steps off."""
+        self._bar = display.steps(runs)
+        self._tracking, self._expected = tracking, steps
+        self._runs: dict[str, RunConfig] = {}
+        self._from: dict[str, int] = {}
+        self._reached: dict[str, int] = {}
+        self._at_work, self._finished, self.failed = set[str](), set[str](), set[str]()
+
+    def started(self, run_key: str, run: RunConfig, step: int) -> None:
+        self._runs[run_key] = run
+        self._reached[run_key] = self._from[run_key] = step
+        self._at_work.add(run_key)
+        self._show()
+
+    def stepped(self, run_key: str, step: int, points: list[Point]) -> None:
+        self._reached[run_key] = max(step, self._reached[run_key])
+        self._tracking.progress(run_key, self._runs[run_key], points)
+        self._show()
+
+    def finished(self, run_key: str, folder: RunFolder, *, failed: bool) -> None:
+        self._at_work.discard(run_key)
+        (self.failed if failed else self._finished).add(run_key)
+        if run_key in self._runs:
+            self._expected -= self._runs[run_key].training.steps - self._reached[run_key]
+        self._tracking.record_run(run_key, folder)
+        self._show()
+
+    def _show(self) -> None:
+        done = sum(self._reached[key] - self._from[key] for key in self._reached)
+        self._bar.update(done, self._expected, len(self._finished), len(self._at_work), len(self.failed))

@@ -1,0 +1,321 @@
+"""From run folders to tables and figures, on records without any training."""
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from search_spaces.table import Cell, Table
+from sweeps.engine.formats import csv_text, markdown, terminal
+from sweeps.engine.latex import latex
+from sweeps.engine.page import html_page
+from sweeps.engine.plot import draw
+from sweeps.engine.records import RunFolder, Store
+from sweeps.engine.report import grid, points
+from sweeps.engine.results import TableResult, UnreadableResultError, collect
+from tests.sweeps.made_records import (
+    TEST,
+    TRAIN,
+    fill,
+    ratio_table,
+    small_table,
+    write_evaluation,
+    write_outcomes,
+    write_run,
+)
+
+SEEDS = (0, 1)
+
+
+def results(table: Table, store: Store, seeds: tuple[int, ...] = SEEDS) -> TableResult:
+    return collect(table, seeds, store, TRAIN, TEST)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def draws(seed: int, episodes: int = 400) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 11, episodes)
+
+
+def table_by_hand(store: Store) -> tuple[TableResult, list[list[np.ndarray]]]:
+    """The small table with known outcomes, [row][seed]."""
+    table = small_table()
+    outcomes = [[draws(10 * i + seed) for seed in SEEDS] for i in range(3)]
+    for i, own in enumerate(table.cells):
+        for seed in SEEDS:
+            write_outcomes(store, own.run.with_seed(seed), own.evaluation, outcomes[i][seed])
+    return results(table, store), outcomes
+
+
+def rendered(result: TableResult) -> dict[str, str]:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(terminal(result))
+    texts = {"terminal": console.export_text(), "markdown": markdown(result), "html": html_page(result)}
+    return {**texts, "latex": latex(result), "csv": csv_text(result)}
+
+
+def test_accuracy_interval_and_seed_spread_are_those_of_the_outcomes(store: Store) -> None:
+    result, outcomes = table_by_hand(store)
+    for cell, own in zip(result.cells, outcomes, strict=True):
+        seeds = [float(np.mean(o / 10)) for o in own]
+        episodes = [(a + b) / 20 for a, b in zip(*own, strict=True)]
+        mean = sum(episodes) / 400
+        variance = sum((value - mean) ** 2 for value in episodes) / 399
+        assert cell.accuracy == pytest.approx(mean)
+        assert cell.ci95 == pytest.approx(1.96 * (variance / 400) ** 0.5)
+        assert cell.seed_sd == pytest.approx(abs(seeds[0] - seeds[1]) / 2**0.5)
+
+
+def test_one_seed_has_the_interval_of_its_record_and_no_spread(store: Store) -> None:
+    table = small_table()
+    record = write_evaluation(store, table.cells[0].run, table.cells[0].evaluation, 0.5)
+    cell = results(table, store, (0,)).cells[0]
+    assert cell.ci95 == pytest.approx(record.ci95)
+    assert cell.seed_sd is None
+
+
+def test_the_difference_to_the_reference_is_paired_by_episode(store: Store) -> None:
+    result, outcomes = table_by_hand(store)
+    pairs = [(c + d - a - b) / 20 for a, b, c, d in zip(*outcomes[0], *outcomes[2], strict=True)]
+    found = result.difference(result.cells[2])
+    assert found is not None
+    assert found.mean == pytest.approx(np.mean(pairs))
+    assert found.ci95 == pytest.approx(1.96 * np.std(pairs, ddof=1) / 20)
+    assert result.difference(result.cells[0]) is None
+
+
+def test_equal_outcomes_differ_by_zero_with_no_doubt(store: Store) -> None:
+    table = small_table()
+    for own in table.cells[:2]:
+        write_outcomes(store, own.run, own.evaluation, draws(3))
+    result = results(table, store, (0,))
+    assert result.difference(result.cells[1]) == (0.0, 0.0)
+
+
+def test_a_difference_uses_only_seeds_that_both_rows_have(store: Store) -> None:
+    table = small_table()
+    reference, other = table.cells[:2]
+    write_outcomes(store, reference.run, reference.evaluation, draws(1))
+    for seed in SEEDS:
+        write_outcomes(store, other.run.with_seed(seed), other.evaluation, draws(5 + seed))
+    result = results(table, store)
+    found = result.difference(result.cells[1])
+    assert found is not None
+    assert found.mean == pytest.approx(np.mean(draws(5) - draws(1)) / 10)
+
+
+def test_other_episodes_are_not_paired(store: Store) -> None:
+    first, second, *others = small_table().cells
+    moved = second.model_copy(update={"evaluation": second.evaluation.model_copy(update={"seed": 9})})
+    table = small_table().model_copy(update={"cells": (first, moved, *others)})
+    fill(store, table)
+    result = results(table, store)
+    assert result.difference(result.cells[1]) is None
+    assert result.difference(result.cells[2]) is not None
+
+
+def partly_done(store: Store) -> TableResult:
+    """protonet complete, bimhm with one seed of two, otam failed."""
+    table = small_table()
+    otam, bimhm, protonet = table.cells
+    for seed in SEEDS:
+        write_evaluation(store, protonet.run.with_seed(seed), protonet.evaluation, 0.3, noise=seed)
+    write_evaluation(store, bimhm.run, bimhm.evaluation, 0.9)
+    store.folder(otam.run, TRAIN).write_failure("Traceback: no memory")
+    return results(table, store)
+
+
+def test_unfinished_cells_are_named_in_every_format(store: Store) -> None:
+    for name, text in rendered(partly_done(store)).items():
+        assert "pending 1/2 seeds" in text, name
+        assert "failed, 0/2 seeds" in text, name
+        assert "protonet" in text, name
+
+
+def test_unfinished_cells_are_never_best(store: Store) -> None:
+    table = ratio_table()
+    fill(store, table)
+    result = results(table, store)
+    best = max(result.column("1-shot"), key=lambda cell: cell.accuracy or 0)
+    seed = best.seeds[1]
+    seed.folder.outcomes_path(seed.eval_id, TEST).with_suffix(".json").unlink()
+    marked = {row: entries[0].rank for row, entries in grid(results(table, store)).rows if entries[0]}
+    assert marked[best.cell.row] is None
+    assert sorted(rank for rank in marked.values() if rank) == ["best", "second"]
+
+
+def test_a_single_complete_cell_is_not_called_best(store: Store) -> None:
+    assert not any(entry and entry.rank for _, entries in grid(partly_done(store)).rows for entry in entries)
+
+
+def test_a_table_without_any_result_is_shown(store: Store) -> None:
+    result = results(small_table(), store)
+    assert result.state == "pending"
+    for name, text in rendered(result).items():
+        assert text.count("pending 0/2 seeds") == 3, name
+    assert draw(result, "png")
+
+
+def test_cells_that_share_an_evaluation_read_its_files_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = small_table().cells[0]
+    table = Table(name="a", title="a", cells=tuple(first.model_copy(update={"row": f"row {i}"}) for i in range(5)))
+    fill(store, table, (0,))
+    read: list[str] = []
+    outcomes = RunFolder.outcomes
+
+    def counted(self: RunFolder, eval_id: str, fingerprint: str) -> np.ndarray:
+        read.append(eval_id)
+        return outcomes(self, eval_id, fingerprint)
+
+    monkeypatch.setattr(RunFolder, "outcomes", counted)
+    assert results(table, store, (0,)).state == "done"
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 not really"])
+def test_damaged_outcomes_are_named_with_what_to_do(store: Store, damage: bytes) -> None:
+    table = small_table()
+    fill(store, table)
+    own = table.cells[0]
+    folder = store.folder(own.run, TRAIN)
+    folder.outcomes_path(own.evaluation.eval_id(own.run), TEST).write_bytes(damage)
+    with pytest.raises(UnreadableResultError, match="launch again") as caught:
+        results(table, store)
+    assert str(folder.path) in str(caught.value)
+
+
+def test_outcomes_of_another_length_are_refused(store: Store) -> None:
+    own = small_table().cells[0]
+    write_outcomes(store, own.run, own.evaluation, draws(0, 399))
+    with pytest.raises(UnreadableResultError, match="400 outcomes expected, 399 found"):
+        results(small_table(), store)
+
+
+def test_values_printed_on_other_data_are_shown_but_never_compared(store: Store) -> None:
+    table = small_table(printed_on="Kinetics-100")
+    fill(store, table)
+    result = results(table, store)
+    assert all(cell.printed_minus_ours is None for cell in result.cells)
+    for name, text in rendered(result).items():
+        assert "45.2" in text, name
+        assert name == "csv" or "printed on Kinetics-100, not comparable with motionshapes" in text, name
+
+
+@pytest.mark.parametrize("printed_on", ["motionshapes", "MotionShapes"])
+def test_values_printed_on_the_same_data_are_compared(store: Store, printed_on: str) -> None:
+    table = small_table(printed_on=printed_on)
+    fill(store, table)
+    result = results(table, store)
+    cell = result.cells[1]
+    assert cell.accuracy is not None
+    assert cell.printed_minus_ours == pytest.approx(0.452 - cell.accuracy)
+    assert f"45.20 ({points(0.452 - cell.accuracy, 2)})" in markdown(result)
+
+
+def test_narrow_intervals_are_shown_with_two_decimals(store: Store) -> None:
+    table = Table(name="a", title="a", cells=(_with_episodes(small_table().cells[0], 20_000),))
+    fill(store, table, (0,))
+    entry = grid(results(table, store, (0,))).rows[0][1][0]
+    assert entry is not None
+    assert len(entry.value.split(".")[1]) == 2
+
+
+@pytest.mark.parametrize(("fraction", "text"), [(0.0123, "+1.2"), (-0.0123, "−1.2"), (-0.00001, "0.0")])
+def test_differences_carry_a_sign_and_zero_does_not(fraction: float, text: str) -> None:
+    assert points(fraction, 1) == text
+
+
+def test_names_cannot_break_any_format(store: Store) -> None:
+    nasty = "<script>x</script> a_b & 50% | *c* $λ$ {d} \\e"
+    first, *others = small_table().cells
+    table = small_table(reference=None).model_copy(update={"cells": (first.model_copy(update={"row": nasty}), *others)})
+    fill(store, table)
+    text = rendered(results(table, store))
+    assert nasty in text["terminal"]
+    assert "<script>" not in text["html"]
+    assert r"$<$script$>$x$<$/script$>$ a\_b \& 50\% | *c* \$$\lambda$\$ \{d\} \textbackslash{}e" in text["latex"]
+    line = next(line for line in text["markdown"].splitlines() if "script" in line)
+    assert line.replace(r"\|", "").count("|") == 4
+    assert "<script>" not in line.replace(r"\<", "")
+    assert next(csv.DictReader(io.StringIO(text["csv"])))["row"] == nasty
+
+
+def test_latex_marks_best_and_second_with_booktabs_and_protocol(store: Store) -> None:
+    result, _ = table_by_hand(store)
+    text = latex(result)
+    assert text.count(r"\textbf{") == 1
+    assert text.count(r"\underline{") == 1
+    assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+    assert r"\footnotesize" in text
+    assert text.count("{") == text.count("}")
+
+
+def test_csv_has_a_line_per_cell_with_its_settings(store: Store) -> None:
+    table = ratio_table()
+    fill(store, table)
+    result = results(table, store)
+    lines = list(csv.DictReader(io.StringIO(csv_text(result))))
+    assert [(line["row"], line["column"]) for line in lines] == [(c.cell.row, c.cell.column) for c in result.cells]
+    assert [float(line["accuracy"]) for line in lines] == [cell.accuracy for cell in result.cells]
+    assert lines[1]["setting.ratio"] == "0.15"
+    assert lines[0]["setting.ratio"] == ""
+
+
+def test_the_protocol_says_how_the_numbers_came_about(store: Store) -> None:
+    fill(store, small_table())
+    text = markdown(results(small_table(), store))
+    for fact in (
+        "motionshapes",
+        TRAIN,
+        TEST,
+        "segment-centre",
+        "chosen on val",
+        "Seeds: 0, 1",
+        "400 5-way 1-shot",
+        "±",
+    ):
+        assert fact in text
+
+
+@pytest.mark.parametrize("table", [ratio_table(), small_table()], ids=["lines", "bars"])
+def test_figures_are_files_of_their_kind_and_repeatable(store: Store, table: Table) -> None:
+    fill(store, table)
+    result = results(table, store)
+    assert draw(result, "png").startswith(b"\x89PNG")
+    assert draw(result, "pdf").startswith(b"%PDF")
+    assert draw(result, "png") == draw(result, "png")
+    assert draw(result, "pdf") == draw(result, "pdf")
+
+
+@pytest.mark.parametrize("make", [ratio_table, small_table], ids=["lines", "bars"])
+def test_figures_show_printed_values_of_the_same_data_only(store: Store, make: Callable[..., Table]) -> None:
+    other, same = make(printed_on="Kinetics-100"), make(printed_on="motionshapes")
+    fill(store, other)
+    bare = other.model_copy(update={"cells": tuple(c.model_copy(update={"published": None}) for c in other.cells)})
+    pictures = [draw(results(table, store), "png") for table in (bare, other, same)]
+    assert pictures[0] == pictures[1]
+    assert pictures[1] != pictures[2]
+
+
+def test_a_run_without_its_record_still_counts_by_its_evaluation(store: Store) -> None:
+    own = small_table().cells[0]
+    write_evaluation(store, own.run, own.evaluation, 0.5)
+    before = results(small_table(), store, (0,)).cells[0]
+    write_run(store, own.run)
+    after = results(small_table(), store, (0,)).cells[0]
+    assert (before.state, after.state) == ("done", "done")
+    assert before.seeds[0].run_record is None
+    assert after.seeds[0].run_record is not None
+    assert replace(before, seeds=()).accuracy is None
+
+
+def _with_episodes(cell: Cell, episodes: int) -> Cell:
+    return cell.model_copy(update={"evaluation": cell.evaluation.model_copy(update={"episodes": episodes})})
