@@ -13,6 +13,7 @@ from fsar_core.data.episodes import draw_episodes, fixed_episodes
 from fsar_core.data.transforms import normalise
 from fsar_core.episode import Clips, Episode
 from fsar_core.evaluate import embed_clips, evaluate_episodes
+from fsar_core.losses import Classification
 from fsar_core.method import Method
 from fsar_core.seeds import generator
 
@@ -24,7 +25,7 @@ class Batches(Protocol):
     """Both kinds of training data, to ``train``."""
 
     def of_step(self, step: int) -> Iterator[Clips]:
-        """The batches whose gradients are averaged in optimiser step ``step``, counted from 1; normalised, on the device."""
+        """The batches whose gradients are averaged in step ``step``, counted from 1; normalised, on the device."""
         ...
 
     def validate(self, method: Method) -> float:
@@ -96,7 +97,8 @@ class ClipStream:
 
     @torch.inference_mode()
     def validate(self, method: Method) -> float:
-        scored = method.config.losses[0].reads
+        loss = next(own for own in method.losses if isinstance(own, Classification))
+        scored = loss.config.reads
         if self._table is None:
             scores = embed_clips(method, self._source, self._device, names=(scored,), positions=self._held)[scored]
         else:
@@ -104,7 +106,7 @@ class ClipStream:
             method.eval()
             scores = method.embed(self._clips(self._held, generator(self._run.seed, "held out")))[scored]
             method.train(was_training)
-        predicted = scores.float().mean(1).argmax(1).cpu().numpy()
+        predicted = loss.logits(scores.float()).argmax(1).cpu().numpy()
         return float((predicted == self._source.class_ids[self._held]).mean())
 
     def _held_out(self, label: int, own: np.ndarray) -> np.ndarray:

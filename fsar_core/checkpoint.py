@@ -1,4 +1,4 @@
-"""A training's state on disk: tensors in safetensors, the rest in a small JSON file; a folder written aside and renamed."""
+"""A training's state on disk: tensors in safetensors, the rest in a small JSON file; written aside and renamed."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def selected_weights(checkpoint: Path) -> dict[str, Tensor]:
 
 
 def adopt(module: nn.Module, target: str, weights: Mapping[str, Tensor], source: str) -> None:
-    """Loads what stands below ``source`` into the part at ``target``. Raises ValueError unless names and shapes agree."""
+    """Loads what stands below ``source`` into the part at ``target``. Raises ValueError unless names and shapes fit."""
     prefix = source + "."
     own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     parts = sorted({name.rsplit(".", 2)[0] for name in weights})

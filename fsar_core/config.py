@@ -1,4 +1,4 @@
-"""A run is one training, an evaluation one measurement on it: frozen values that decide the result, and nothing about the machine."""
+"""A run is one training, an evaluation one measurement on it: what decides the result, nothing about the machine."""
 
 from typing import Annotated, Literal, Self
 
@@ -15,11 +15,11 @@ class EpisodeBatches(Frozen):
     """Training on N-way K-shot episodes."""
 
     kind: Literal["episodes"] = "episodes"
-    way: int = Field(5, ge=2)
-    shot: int = Field(1, ge=1)
-    queries: int = Field(6, ge=1)
+    way: int = Field(default=5, ge=2)
+    shot: int = Field(default=1, ge=1)
+    queries: int = Field(default=6, ge=1)
     """Query clips per class."""
-    per_step: int = Field(16, ge=1)
+    per_step: int = Field(default=16, ge=1)
     """Episodes whose gradients are averaged in one optimiser step."""
 
 
@@ -27,8 +27,8 @@ class ClipBatches(Frozen):
     """Training on labelled clips of the base classes."""
 
     kind: Literal["clips"] = "clips"
-    size: int = Field(128, ge=1)
-    held_out: float = Field(0.1, gt=0, lt=1)
+    size: int = Field(default=128, ge=1)
+    held_out: float = Field(default=0.1, gt=0, lt=1)
     """Share of each class's training clips on which the run is selected; never trained on."""
 
 
@@ -49,7 +49,7 @@ class Selection(Frozen):
 
     keep: Literal["best", "last"] = "best"
     """``best``: highest accuracy on val (for clips: on the held-out ones); the earlier one wins a tie."""
-    episodes: int = Field(2000, ge=1)
+    episodes: int = Field(default=2000, ge=1)
     """Val episodes of a look; 1 query per class."""
     seed: int = 0
 
@@ -75,7 +75,7 @@ class RunConfig(Frozen):
     training: Training
     selection: Selection = Selection()
     needs: tuple[Need, ...] = ()
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -88,8 +88,11 @@ class RunConfig(Frozen):
             faults.append(f"data.crop must be at most data.resize.size {self.data.resize.size}, got {self.data.crop}")
         if bool(self.method.heads) != (self.batches.kind == "episodes"):
             faults.append(
-                f"heads need batches of kind 'episodes', and only they; got {len(self.method.heads)} heads, {self.batches.kind!r}"
+                f"heads need batches of kind 'episodes', and only they; "
+                f"got {len(self.method.heads)} heads, {self.batches.kind!r}"
             )
+        elif self.batches.kind == "clips" and not any(loss.kind == "classification" for loss in self.method.losses):
+            faults.append("batches of kind 'clips' need a loss 'classification', whose scores select the run")
         targets = [need.target for need in self.needs]
         if len(set(targets)) != len(targets):
             faults.append(f"needs: each target once, got {targets}")
@@ -103,7 +106,7 @@ class RunConfig(Frozen):
 
     def with_seed(self, seed: int) -> "RunConfig":
         """The same training from another seed. What it needs first is shared, and keeps its own."""
-        return self.model_copy(update={"seed": seed})
+        return RunConfig.model_validate({**dict(self), "seed": seed})
 
 
 class EvalConfig(Frozen):
@@ -111,11 +114,11 @@ class EvalConfig(Frozen):
 
     dataset: str | None = None
     """None: the run's own."""
-    way: int = Field(5, ge=2)
-    shot: int = Field(1, ge=1)
-    queries: int = Field(1, ge=1)
+    way: int = Field(default=5, ge=2)
+    shot: int = Field(default=1, ge=1)
+    queries: int = Field(default=1, ge=1)
     """Query clips per class."""
-    episodes: int = Field(10_000, ge=1)
+    episodes: int = Field(default=10_000, ge=1)
     seed: int = 0
     """Of the episodes: with the data's fingerprint, way, shot and queries it fixes them for every method."""
     frame_sampling: FrameSampling | None = None

@@ -1,7 +1,7 @@
 """What parts give each other, and the one legend of shapes.
 
 N way, K shots, Q queries, V = N*K + Q videos, T frames, D channels, C base classes, H x W pixels, h x w cells of a map.
-``*B`` stands for any leading dimensions (many evaluation episodes at once). A class is a position: nothing searches labels.
+``*B`` stands for any leading dimensions (many evaluation episodes at once). A class is a position, never a name.
 """
 
 from collections.abc import Mapping

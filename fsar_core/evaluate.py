@@ -22,7 +22,7 @@ _BYTES_AT_ONCE = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A measurement. ``ci95`` is 1.96 * sd / sqrt(episodes), the literature's "±": it covers the draw of episodes only."""
+    """A measurement. ``ci95`` is 1.96 * sd / sqrt(episodes), the literature's "±": it covers the draw of episodes."""
 
     accuracy: float
     ci95: float

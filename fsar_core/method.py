@@ -1,19 +1,19 @@
-"""A method is a list of parts: backbone, frame sampler, named steps, heads, losses. Its configuration, and its one forward pass."""
+"""A method is a list of parts: backbone, frame sampler, named steps, heads, losses. Configuration and forward pass."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fsar_core.backbones import BackboneConfig
+from fsar_core.backbones import Backbone, BackboneConfig
 from fsar_core.episode import Clips, Episode, Features, Trace, Wiring
 from fsar_core.frame_samplers import FrameSamplerConfig, KeepAll
 from fsar_core.frozen import Frozen
-from fsar_core.losses import LossConfig
+from fsar_core.losses import Loss, LossConfig
 from fsar_core.matchers import Matcher, MatcherConfig
 from fsar_core.stages import StageConfig
 
@@ -36,7 +36,7 @@ class Head(Frozen):
     matcher: MatcherConfig
     reads: str
     logit_weight: float = 1.0
-    loss_weight: float = Field(1.0, ge=0)
+    loss_weight: float = Field(default=1.0, ge=0)
     reduction: Literal["mean", "sum"] = "mean"
     """Of the cross-entropy over the queries of an episode. TRX and STRM sum, the HyRSM family averages."""
 
@@ -79,18 +79,24 @@ class MethodConfig(Frozen):
         """Shapes of all steps. Raises ValueError, all faults together, where a part does not fit what it reads."""
         shapes = {"backbone": self.backbone.shape(self.frame_sampler.frames(frames), crop)}
         reads = self.reads()
+        faults: list[str] = []
         for step in self.steps:
+            if reads[step.name] not in shapes:
+                continue  # what it reads has a fault of its own
             try:
                 shapes[step.name] = step.stage.gives(shapes[reads[step.name]], classes)
             except ValueError as error:
-                raise ValueError(f"step {step.name!r}: {error}") from error
+                faults.append(f"step {step.name!r}: {error}")
         wiring = Wiring(shapes=shapes, reads=reads, stages={step.name: step.stage for step in self.steps})
-        faults = [
-            f"head {head.matcher.kind!r} needs {head.matcher.reads} features, but {head.reads!r} gives a {shapes[head.reads].level}"
+        faults += [
+            f"head {head.matcher.kind!r} needs {head.matcher.reads} features, "
+            f"but {head.reads!r} gives a {shapes[head.reads].level}"
             for head in self.heads
-            if shapes[head.reads].level != head.matcher.reads
+            if head.reads in shapes and shapes[head.reads].level != head.matcher.reads
         ]
         for loss in self.losses:
+            if loss.reads not in shapes:
+                continue
             try:
                 loss.check(wiring)
             except ValueError as error:
@@ -148,8 +154,9 @@ class Method(nn.Module):
         trace = Trace(
             outputs=outputs, reads=self.wiring.reads, steps=dict(self.steps.items()), class_ids=clips.class_ids
         )
-        for config, loss in zip(self.config.losses, self.losses, strict=True):
-            losses[config.kind], weights[config.kind] = loss(trace), config.weight
+        for i, (config, loss) in enumerate(zip(self.config.losses, self.losses, strict=True)):
+            name = f"{config.kind}_{i}" if config.kind in losses else config.kind
+            losses[name], weights[name] = loss(trace), config.weight
         total = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
         return Output(logits=logits, losses=losses, total=total)
 
@@ -177,9 +184,14 @@ class Method(nn.Module):
         """The prediction from the logits of every head."""
         return torch.stack([h.logit_weight * own for h, own in zip(self.config.heads, logits, strict=True)]).sum(0)
 
+    def backbones(self) -> list[tuple[Backbone, BackboneConfig]]:
+        """Every backbone in it with its configuration, those of losses included."""
+        losses = cast(Sequence[Loss], self.losses)
+        return [(self.backbone, self.config.backbone), *(pair for loss in losses for pair in loss.backbones())]
+
     def each_head(self) -> list[tuple[Head, Matcher]]:
         """Each head's configuration with its matcher."""
-        return list(zip(self.config.heads, self.heads, strict=True))
+        return list(zip(self.config.heads, cast(Sequence[Matcher], self.heads), strict=True))
 
     def read_by_heads(self) -> tuple[str, ...]:
         """Names of the steps that a prediction needs."""

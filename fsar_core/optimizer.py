@@ -15,8 +15,8 @@ class Steps(Frozen):
     """Linear warm-up, then a factor of the base rate from given optimiser steps on."""
 
     kind: Literal["steps"] = "steps"
-    warmup_steps: int = Field(0, ge=0)
-    warmup_start: float = Field(0.0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
+    warmup_start: float = Field(default=0.0, ge=0)
     """Factor of the base rate at step 0 of the warm-up."""
     drops: tuple[tuple[int, float], ...] = ()
     """(optimiser step, factor of the base rate), ascending in step."""
@@ -36,10 +36,10 @@ class Steps(Frozen):
 
 
 class Cosine(Frozen):
-    """Linear warm-up from 0, then half a cosine down to 0 at the last step."""
+    """Linear warm-up from 0, then half a cosine: 1 at its first step, 0 one step after the last."""
 
     kind: Literal["cosine"] = "cosine"
-    warmup_steps: int = Field(0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
 
     def factor(self, step: int, total: int) -> float:
         """Factor of the base rate for optimiser step ``step``, counted from 1, of ``total``."""
@@ -56,10 +56,10 @@ class OptimizerConfig(Frozen):
 
     kind: Literal["adam", "sgd"] = "adam"
     lr: float = Field(gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     """On every parameter but those of normalisation layers."""
-    momentum: float = Field(0.0, ge=0, lt=1)
-    head_lr_mult: float = Field(1.0, gt=0)
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    head_lr_mult: float = Field(default=1.0, gt=0)
     """Factor for everything that is not the backbone: it starts from scratch while the backbone is pretrained."""
 
     @model_validator(mode="after")

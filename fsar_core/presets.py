@@ -38,7 +38,7 @@ class Recipe(Frozen):
         return self._run(method, self.episodes, self.data, (*self.needs, *needs))
 
     def class_scores(self, layers: ClassScores.Config) -> RunConfig:
-        """The training of Phi_cls: backbone frozen, every clip as a test would see it (SGTM, section 3.4, first step)."""
+        """The training of Phi_cls: backbone frozen, every clip as a test would see it (SGTM, section 3.4)."""
         method = MethodConfig(
             backbone=self.backbone.model_copy(update={"frozen": True}),
             steps=_scored(layers),
@@ -61,8 +61,8 @@ class Recipe(Frozen):
 
 
 def clean(dataset: str) -> Recipe:
-    """The HyRSM/MoLo code base's training (ResNet-50, ImageNet weights, 224 pixels, 16 episodes a step), but selected on val,
-    tested on fixed central frames, and without flips, which turn some Something-Something classes into others."""
+    """The HyRSM/MoLo code base's training (ResNet-50, ImageNet weights, 224 pixels, 16 episodes a step), but selected
+    on val, tested on fixed central frames, and without flips, which turn some classes of gestures into others."""
     steps, lr, warmup, start, drops = _CODE_BASE.get(dataset, _CODE_BASE["hmdb51"])
     return Recipe(
         backbone=ResNet.Config(depth=50, weights="imagenet"),
@@ -90,23 +90,27 @@ _CODE_BASE: dict[str, tuple[int, float, int, float, tuple[tuple[int, float], ...
     "ssv2_small": (5000, 1e-4, 375, 2e-5, ((750, 0.1), (1500, 0.01))),
     "ssv2_full": (12500, 1e-4, 1500, 2e-5, ((4500, 0.1), (7500, 0.01))),
 }
-"""(steps, rate, warm-up steps, rate at its start, (step, factor) of each drop); the effective points, in optimiser steps."""
+"""(steps, rate, warm-up steps, rate at its start, (step, factor) of each drop), all in optimiser steps as they count in
+that code."""
 
 _TRAIN_CLIPS = {"hmdb51": 4_280, "ucf101": 9_154, "kinetics100": 6_400, "ssv2_small": 6_400, "ssv2_full": 67_013}
 """For 40 epochs in steps of 128."""
 
 
 def laptop(dataset: str) -> Recipe:
-    """Two CPU cores: a small net on 48-pixel crops, pretrained on the base classes as ImageNet weights are elsewhere."""
+    """Two CPU cores: a small net on 48-pixel crops, pretrained on the base classes instead of ImageNet."""
+    return _small(dataset, pretraining=400, scores=200, steps=200, val_episodes=500)
+
+
+def smoke(dataset: str) -> Recipe:
+    """``laptop`` with a handful of steps: shows in a minute that a sweep runs to its end. Its numbers mean nothing."""
+    return _small(dataset, pretraining=12, scores=12, steps=12, val_episodes=50)
+
+
+def _small(dataset: str, *, pretraining: int, scores: int, steps: int, val_episodes: int) -> Recipe:
     backbone = SmallNet.Config(channels=16)
     data = DataConfig(dataset=dataset, resize=Resize(mode="squeeze", size=56), crop=48)
-    scores = Course(
-        batches=ClipBatches(size=64),
-        optimizer=OptimizerConfig(lr=1e-3, weight_decay=5e-4),
-        schedule=Cosine(),
-        training=Training(steps=200, val_every=20),
-    )
-    pretraining = RunConfig(
+    first = RunConfig(
         method=MethodConfig(
             backbone=backbone,
             steps=_scored(ClassScores.Config(layers=((128, 3), (128, 3)), dropout=0.1, final_relu=False)),
@@ -115,8 +119,8 @@ def laptop(dataset: str) -> Recipe:
         data=data,
         batches=ClipBatches(size=32),
         optimizer=OptimizerConfig(lr=2e-3, weight_decay=1e-4),
-        schedule=Cosine(warmup_steps=20),
-        training=Training(steps=400, val_every=50),
+        schedule=Cosine(warmup_steps=pretraining // 20),
+        training=Training(steps=pretraining, val_every=pretraining // 4),
     )
     return Recipe(
         backbone=backbone,
@@ -124,12 +128,17 @@ def laptop(dataset: str) -> Recipe:
         episodes=Course(
             batches=EpisodeBatches(way=5, shot=1, queries=4, per_step=1),
             optimizer=OptimizerConfig(lr=1e-3, weight_decay=1e-4),
-            schedule=Cosine(warmup_steps=10),
-            training=Training(steps=200, val_every=50),
+            schedule=Cosine(warmup_steps=steps // 20),
+            training=Training(steps=steps, val_every=steps // 4),
         ),
-        scores=scores,
-        selection=Selection(episodes=500),
-        needs=(Need(run=pretraining, source="backbone", target="backbone"),),
+        scores=Course(
+            batches=ClipBatches(size=64),
+            optimizer=OptimizerConfig(lr=1e-3, weight_decay=5e-4),
+            schedule=Cosine(),
+            training=Training(steps=scores, val_every=scores // 4),
+        ),
+        selection=Selection(episodes=val_episodes),
+        needs=(Need(run=first, source="backbone", target="backbone"),),
     )
 
 
@@ -137,7 +146,7 @@ def _scored(layers: ClassScores.Config) -> tuple[Step, ...]:
     return (Step(name="pooled", stage=SpatialPool.Config()), Step(name="scores", stage=layers))
 
 
-PRESETS = {"clean": clean, "laptop": laptop}
+PRESETS = {"clean": clean, "laptop": laptop, "smoke": smoke}
 
 
 def default_preset(dataset: str) -> str:

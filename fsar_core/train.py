@@ -63,7 +63,8 @@ class TrainState:
         """A fresh state. ``needs`` gives, by target, the weights of the run that is needed."""
         torch.manual_seed(derived_seed(run.seed, "initial weights"))
         method = run.method.build(frames=run.data.frames, crop=run.data.crop, classes=classes)
-        load_weights(method.backbone, run.method.backbone, execution.weights_folder)
+        for backbone, config in method.backbones():
+            load_weights(backbone, config, execution.weights_folder)
         for need in run.needs:
             adopt(method, need.target, needs[need.target], need.source)
         method.to(execution.device)
@@ -95,7 +96,7 @@ class TrainState:
         save_checkpoint(root, self.step, method=self.method, optimizer=self.optimizer, best=best, state=state)
 
     def resume(self, root: Path) -> dict[str, Any]:
-        """Goes on from the newest checkpoint below ``root``, if there is one. Gives what the caller kept there, or nothing."""
+        """Goes on from the newest checkpoint below ``root``, if there is one. Gives what the caller kept there."""
         checkpoint = latest_checkpoint(root)
         if checkpoint is None:
             return {}
@@ -153,7 +154,8 @@ def _optimizer_step(state: TrainState, batches: Batches, execution: Execution) -
             sums[name] += loss.item() / count
         if not math.isfinite(sum(sums.values())):
             raise FloatingPointError(
-                f"run {run.run_id()}, step {state.step}: the loss is not finite, terms {dict(sums)}; lower the learning rate or use fp32"
+                f"run {run.run_id()}, step {state.step}: the loss is not finite, terms {dict(sums)}; "
+                "lower the learning rate or use fp32"
             )
         state.scaler.scale(output.total / count).backward()
     state.scaler.step(state.optimizer)

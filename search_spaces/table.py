@@ -1,4 +1,4 @@
-"""A table is an ordered set of cells; a cell is one number: a run, an evaluation, and the printed value if there is one."""
+"""A table is an ordered set of cells; a cell is one number: a run, an evaluation, and the printed value if any."""
 
 from typing import Literal, Self
 

@@ -4,11 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from fsar_core.data.frame_sampling import FrameSampling, is_random
 from fsar_core.data.resize import Resize
-from fsar_core.data.frame_sampling import FrameSampling
 from fsar_core.frozen import Frozen
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(gt=0)]
 
 
 class Flip(Frozen):
@@ -23,10 +24,10 @@ class Jitter(Frozen):
 
     support: bool = False
     query: bool = True
-    brightness: float = Field(0.5, ge=0)
-    contrast: float = Field(0.5, ge=0)
-    saturation: float = Field(0.5, ge=0)
-    hue: float = Field(0.25, ge=0, le=0.5)
+    brightness: float = Field(default=0.5, ge=0)
+    contrast: float = Field(default=0.5, ge=0)
+    saturation: float = Field(default=0.5, ge=0)
+    hue: float = Field(default=0.25, ge=0, le=0.5)
     grey: Probability = 0.3
 
 
@@ -34,7 +35,7 @@ class Normalisation(Frozen):
     """Pixels in [0, 1] become (pixel - mean) / std, per colour channel."""
 
     mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    std: tuple[Spread, Spread, Spread]
 
 
 NORMALISATIONS = {
@@ -49,7 +50,7 @@ class DataConfig(Frozen):
     """What a run sees of its data set. Paths are the site's business; the videos present are named by a fingerprint."""
 
     dataset: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
-    frames: int = Field(8, ge=1, le=64)
+    frames: int = Field(default=8, ge=1, le=64)
     """T, frames per clip."""
     train_sampling: FrameSampling = "segment-random"
     test_sampling: FrameSampling = "segment-centre"
@@ -65,4 +66,5 @@ class DataConfig(Frozen):
         """True when training sees each clip exactly as a test does."""
         jittered = self.jitter is not None and (self.jitter.support or self.jitter.query)
         random = self.random_crop or self.flip.support > 0 or self.flip.query > 0 or jittered
-        return not random and self.train_sampling == self.test_sampling
+        still = self.train_sampling == self.test_sampling and not is_random(self.train_sampling)
+        return still and not random

@@ -57,7 +57,8 @@ def draw_episodes(
 def fixed_episodes(
     members: Sequence[np.ndarray], *, way: int, shot: int, queries: int, count: int, seed: int, fingerprint: str
 ) -> EpisodeList:
-    """The episodes of a measurement: fixed by (fingerprint, way, shot, queries, seed). A longer list begins with the shorter one."""
+    """The episodes of a measurement: fixed by (fingerprint, way, shot, queries, seed). A longer list begins with the
+    shorter one."""
     purpose = f"episodes {fingerprint} {way}-way {shot}-shot {queries} queries"
     chunks = [
         draw_episodes(members, way=way, shot=shot, queries=queries, rng=generator(seed, purpose, start), count=_CHUNK)
@@ -80,7 +81,8 @@ def shortage(
         faults.append(f"{way}-way episodes need {way} classes in {split}, which has {len(labels)}")
     need = shot + queries
     faults += [
-        f"{shot}-shot episodes with {queries} queries per class need {need} videos a class, but {label!r} in {split} has {size}"
+        f"{shot}-shot episodes with {queries} queries per class need {need} videos a class, "
+        f"but {label!r} in {split} has {size}"
         for label, size in zip(labels, sizes, strict=True)
         if size < need
     ]

@@ -44,21 +44,17 @@ def cut(frames: np.ndarray, picked: np.ndarray, geometry: Geometry, crop: int) -
 
 
 def jitter(clip: Tensor, config: Jitter, rng: np.random.Generator) -> Tensor:
-    """(T, 3, H, W) uint8: greyscale first with its probability, then brightness, contrast, saturation, hue in random order."""
+    """(T, 3, H, W) uint8: perhaps greyscale, then brightness, contrast, saturation and hue in random order."""
     grey, *factors = rng.random(5)
     order = rng.permutation(4)
     if grey < config.grey:
         clip = T.rgb_to_grayscale(clip, num_output_channels=3)
     spans = (config.brightness, config.contrast, config.saturation)
     amounts = [max(0.0, 1 + span * (2 * u - 1)) for span, u in zip(spans, factors, strict=False)]
-    operations = (
-        lambda x: T.adjust_brightness(x, amounts[0]),
-        lambda x: T.adjust_contrast(x, amounts[1]),
-        lambda x: T.adjust_saturation(x, amounts[2]),
-        lambda x: T.adjust_hue(x, config.hue * (2 * factors[3] - 1)),
-    )
+    amounts.append(config.hue * (2 * factors[3] - 1))
+    operations = (T.adjust_brightness, T.adjust_contrast, T.adjust_saturation, T.adjust_hue)
     for i in order:
-        clip = operations[i](clip)
+        clip = operations[i](clip, amounts[i])
     return clip
 
 

@@ -6,8 +6,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fsar_core.backbones import Backbone, BackboneConfig
 from fsar_core.episode import Trace, Wiring
 from fsar_core.frozen import Frozen
+from fsar_core.stages.class_scores import ClassScores
 
 
 class Classification(nn.Module):
@@ -17,14 +19,16 @@ class Classification(nn.Module):
         """The paper trains Phi_cls "with video-level labels" and says no more."""
 
         kind: Literal["classification"] = "classification"
-        weight: float = Field(1.0, ge=0)
+        weight: float = Field(default=1.0, ge=0)
         reads: str = "scores"
         pool: Literal["mean", "topk_mean"] = "mean"
         """Over frames: their mean, or per class the mean of the highest ``topk`` (CoLA)."""
-        topk: int = Field(2, ge=1)
+        topk: int = Field(default=2, ge=1)
 
         def check(self, wiring: Wiring) -> None:
-            """Raises ValueError if the best frames asked for are more than there are."""
+            """Raises ValueError if it reads no class scores, or more of the best frames than there are."""
+            if not isinstance(wiring.stages.get(self.reads), ClassScores.Config):
+                raise ValueError(f"classification needs a class_scores step, but {self.reads!r} is another kind")
             frames = wiring.shapes[self.reads].frames
             if self.pool == "topk_mean" and self.topk > frames:
                 raise ValueError(f"classification.topk must be at most the {frames} frames, got {self.topk}")
@@ -39,6 +43,10 @@ class Classification(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
+
+    def backbones(self) -> list[tuple[Backbone, BackboneConfig]]:
+        """None of its own."""
+        return []
 
     def logits(self, scores: Tensor) -> Tensor:
         """(V, T, C) scores per frame to (V, C) per video."""

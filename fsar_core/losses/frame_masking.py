@@ -13,7 +13,8 @@ NEEDS_SALIENCY = ("ambiguous_visible", "top", "bottom", "middle")
 
 
 def masked_frames(strategy: MaskStrategy, ratio: float, total: int) -> int:
-    """m, how many of ``total`` frames a ratio masks: round(ratio * T), for ``ambiguous_visible`` 2 * round(ratio * T / 2).
+    """m, how many of ``total`` frames a ratio masks: round(ratio * T), and 2 * round(ratio * T / 2) for
+    ``ambiguous_visible``; halves are rounded up.
 
     Raises ValueError if no frame would stay visible, or if a ratio above 0 would mask none.
     """
@@ -28,7 +29,8 @@ def masked_frames(strategy: MaskStrategy, ratio: float, total: int) -> int:
     if ratio > 0 and masked == 0:
         smallest = (1 if paired else 0.5) / total
         raise ValueError(
-            f"mask ratio {ratio} masks no frame of {total}; with strategy {strategy!r} it must be 0 or at least {smallest:g}"
+            f"mask ratio {ratio} masks no frame of {total}; "
+            f"with strategy {strategy!r} it must be 0 or at least {smallest:g}"
         )
     return masked
 

@@ -1,12 +1,12 @@
-"""SGTM's masked branch: visible tokens through the shared encoder, all tokens rebuilt by a decoder (sections 3.2 and 3.3)."""
+"""SGTM's masked branch: visible tokens through the shared encoder, all rebuilt by a decoder (sections 3.2 and 3.3)."""
 
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from fsar_core.backbones import BackboneConfig
+from fsar_core.backbones import Backbone, BackboneConfig
 from fsar_core.episode import Shape, Trace, Wiring
 from fsar_core.frozen import Frozen
 from fsar_core.losses.frame_masking import NEEDS_SALIENCY, MaskStrategy, masked_frames, visible_frames
@@ -23,17 +23,18 @@ class MaskedReconstruction(nn.Module):
         """Defaults follow the paper; where it is silent, the switch stands beside the default."""
 
         kind: Literal["masked_reconstruction"] = "masked_reconstruction"
-        weight: float = Field(0.5, ge=0)
+        weight: float = Field(default=0.5, ge=0)
         """lambda of the total loss."""
         reads: str = "encoded"
         """The token transformer that is run again on the visible tokens; its input is the target."""
         strategy: MaskStrategy = "ambiguous_visible"
-        ratio: float = Field(0.5, ge=0, lt=1)
+        ratio: float = Field(default=0.5, ge=0, lt=1)
         """Masked frames / T."""
         guide: ClassScores.Config | None = ClassScores.Config()
-        """Phi_cls, whose scores summed over classes rank the frames. Its weights come from a run of their own; None with strategies that rank nothing."""
+        """Phi_cls, whose scores summed over classes rank the frames. Its weights come from a run of their own. None for
+        strategies that rank nothing."""
         guide_backbone: BackboneConfig | None = None
-        """None: Phi_cls reads the current features. Else it reads those of this frozen backbone, at the price of a second pass."""
+        """None: Phi_cls reads the current features. Else those of this backbone, which stays frozen; a second pass."""
         decoder: TransformerConfig = TransformerConfig()
         pred_head: bool = True
         """A linear layer P to P behind the decoder."""
@@ -55,14 +56,22 @@ class MaskedReconstruction(nn.Module):
                 raise ValueError("guide_backbone without a guide has nothing to feed; remove it")
             if (self.strategy == "none") != (self.ratio == 0):
                 raise ValueError(
-                    f"ratio 0 goes with strategy 'none' and only with it, got ratio {self.ratio}, strategy {self.strategy!r}"
+                    f"ratio 0 goes with strategy 'none' and only with it, "
+                    f"got ratio {self.ratio}, strategy {self.strategy!r}"
                 )
             return self
 
         def check(self, wiring: Wiring) -> None:
-            """Raises ValueError if it reads no token transformer, or the ratio does not fit the number of frames."""
+            """Raises ValueError if it reads no token transformer, if the ratio does not fit the number of frames, or if
+            features of ``guide_backbone`` have another width than those it stands for."""
             self._encoder(wiring)
             masked_frames(self.strategy, self.ratio, wiring.shapes[self.reads].frames)
+            dim = wiring.shapes[wiring.reads[self.reads]].dim
+            if self.guide_backbone is not None and self.guide_backbone.shape(1, 32).dim != dim:
+                raise ValueError(
+                    f"guide_backbone must give the {dim} channels that {self.reads!r} reads, "
+                    f"got {self.guide_backbone.shape(1, 32).dim}"
+                )
 
         def needs_frames(self) -> bool:
             """Whether it reads the frames themselves, beside what the steps give."""
@@ -73,7 +82,7 @@ class MaskedReconstruction(nn.Module):
             return MaskedReconstruction(self, source, self._encoder(wiring).token_dim, classes)
 
         def _encoder(self, wiring: Wiring) -> TokenTransformer.Config:
-            stage = wiring.stages[self.reads]
+            stage = wiring.stages.get(self.reads)
             if not isinstance(stage, TokenTransformer.Config):
                 raise ValueError(
                     f"masked_reconstruction needs a token_transformer step, but {self.reads!r} is another kind"
@@ -103,6 +112,12 @@ class MaskedReconstruction(nn.Module):
                 frozen.eval()
         return self
 
+    def backbones(self) -> list[tuple[Backbone, BackboneConfig]]:
+        """Backbones of its own, whose pretrained weights are to be loaded."""
+        if self.guide_backbone is None or self.config.guide_backbone is None:
+            return []
+        return [(cast(Backbone, self.guide_backbone[0]), self.config.guide_backbone)]
+
     def forward(self, trace: Trace) -> Tensor:
         """The reconstruction loss, a scalar in float32. Equation 5 of the paper."""
         encoder = trace.steps[self.config.reads]
@@ -124,7 +139,7 @@ class MaskedReconstruction(nn.Module):
 
     @torch.no_grad()
     def saliency(self, trace: Trace, source: Tensor) -> Tensor:
-        """(V, T) float32, the class scores summed over classes. Ranked before the paper's sigmoid, which would make ties."""
+        """(V, T) float32, scores summed over classes. Ranked before the paper's sigmoid, which would make ties."""
         if self.guide is None:
             return torch.zeros(source.shape[:2], device=source.device)
         seen = source if self.guide_backbone is None else self.guide_backbone(trace.outputs["frames"])

@@ -1,6 +1,6 @@
 """SGTM: saliency-guided fine-grained temporal mask learning for few-shot action recognition (2024).
 
-Backbone, pool, token encoder, matching transformer, OTAM or Bi-MHM; in training a masked branch rebuilds the pooled features.
+Backbone, pool, token encoder, matching transformer, matcher; in training a masked branch rebuilds the pooled features.
 Which frames are masked is ranked by a class-score network, trained before and frozen: a run that this one needs.
 """
 
@@ -44,12 +44,18 @@ def sgtm(
 
 def run(recipe: Recipe, method: MethodConfig) -> RunConfig:
     """The training of any method of this module, with the class-score run before it where the masking is guided."""
-    needs = tuple(
-        Need(run=recipe.class_scores(loss.guide), source="steps.scores", target=f"losses.{i}.guide")
-        for i, loss in enumerate(method.losses)
-        if isinstance(loss, MaskedReconstruction.Config) and loss.guide is not None
-    )
-    return recipe.few_shot(method, needs)
+    needs: list[Need] = []
+    for i, loss in enumerate(method.losses):
+        if not isinstance(loss, MaskedReconstruction.Config) or loss.guide is None:
+            continue
+        needs.append(Need(run=recipe.class_scores(loss.guide), source="steps.scores", target=f"losses.{i}.guide"))
+        if loss.guide_backbone is not None:
+            needs += [
+                Need(run=need.run, source=need.source, target=f"losses.{i}.guide_backbone.0")
+                for need in recipe.needs
+                if need.target == "backbone"
+            ]
+    return recipe.few_shot(method, tuple(needs))
 
 
 def score_layers(backbone: BackboneConfig) -> ClassScores.Config:

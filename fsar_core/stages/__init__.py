@@ -1,4 +1,4 @@
-"""Stages: per-video modules, features to features. What exists is the union below; a new one is a file here and a member there."""
+"""Stages: per-video modules, features to features. What exists is the union below; a new one is a file and a member."""
 
 from typing import Annotated
 

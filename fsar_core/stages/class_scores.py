@@ -1,4 +1,4 @@
-"""Phi_cls, the class scores of each frame by temporal convolutions: SGTM, section 3.2; layout after CoLA's actionness module."""
+"""Phi_cls, class scores of each frame by temporal convolutions: SGTM, section 3.2; layout after CoLA's actionness."""
 
 from typing import Literal
 
@@ -18,11 +18,11 @@ class ClassScores(nn.Module):
         kind: Literal["class_scores"] = "class_scores"
         layers: tuple[tuple[int, int], ...] = ((512, 3), (512, 3))
         """(width, kernel size) of each hidden convolution; odd kernels keep the length."""
-        final_kernel: int = Field(1, ge=1)
+        final_kernel: int = Field(default=1, ge=1)
         final_bias: bool = True
-        dropout: float = Field(0.5, ge=0, lt=1)
+        dropout: float = Field(default=0.5, ge=0, lt=1)
         final_relu: bool = True
-        """Scores >= 0, so that their sum grows with evidence for any class (CoLA). Without it the sum has no meaning."""
+        """Scores >= 0, so that their sum grows with evidence for any class (CoLA). Else the sum has no meaning."""
 
         @model_validator(mode="after")
         def _odd_kernels(self) -> "ClassScores.Config":

@@ -1,6 +1,6 @@
 """SGTM's token view and its transformers: encoder Phi_enc and matching transformer.
 
-Saliency-guided fine-grained temporal mask learning (SGTM, 2024), section 3. One frame vector of D channels is r = D/P tokens.
+Saliency-guided fine-grained temporal mask learning (SGTM, 2024), section 3. A frame of D channels is r = D/P tokens.
 """
 
 from typing import Literal
@@ -20,7 +20,7 @@ class TokenTransformer(nn.Module):
         """Encoder: ``positions`` sincos. Matching transformer behind an encoder: none, the code is added once."""
 
         kind: Literal["token_transformer"] = "token_transformer"
-        token_dim: int = Field(512, ge=1)
+        token_dim: int = Field(default=512, ge=1)
         """P. The published size is met by 512; D must be a multiple of it."""
         transformer: TransformerConfig = TransformerConfig()
         positions: Literal["sincos", "learned", "none"] = "sincos"

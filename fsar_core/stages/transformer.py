@@ -14,11 +14,11 @@ from fsar_core.frozen import Frozen
 class TransformerConfig(Frozen):
     """Sizes of a stack of layers. The feed-forward ratio and the dropout are fitted, the paper names neither."""
 
-    depth: int = Field(2, ge=1)
-    heads: int = Field(8, ge=1)
-    head_dim: int = Field(64, ge=1)
-    mlp_ratio: float = Field(1.0, gt=0)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    depth: int = Field(default=2, ge=1)
+    heads: int = Field(default=8, ge=1)
+    head_dim: int = Field(default=64, ge=1)
+    mlp_ratio: float = Field(default=1.0, gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     """After the attention's output and the feed-forward's second layer, in training."""
 
 

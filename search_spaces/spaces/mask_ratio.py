@@ -1,7 +1,9 @@
 """How many frames should SGTM mask, and which? The paper's figure 4 with the rows of its table 3 around it.
 
-The paper shows four ratios on Kinetics, 5-way 1-shot and 5-shot, as a figure: it rises, peaks at 50 % and falls at 75 %.
+The paper shows four ratios on Kinetics, 5-way 1-shot and 5-shot, as a figure: a rise, a peak at 50 %, a fall at 75 %.
 """
+
+from typing import cast
 
 from optuna.trial import BaseTrial
 
@@ -17,11 +19,12 @@ from search_spaces.table import Axis, Cell, Setting, Table
 RATIOS = (0.25, 0.5, 0.75)
 SHOTS = (1, 5)
 REGIONS: dict[str, MaskStrategy] = {"random": "random", "saliency": "ambiguous_visible"}
+_SEARCHED = ("ambiguous_visible", "top", "bottom", "middle", "random")
 _TABLES = ("sgtm_table3", "sgtm_table4")
 
 
 def grid(recipe: Recipe) -> Table:
-    """Baseline, encoder only, then every ratio for random and for saliency-guided masks; each tested 1-shot and 5-shot."""
+    """Baseline, encoder only, then every ratio for random and for guided masks; each tested 1-shot and 5-shot."""
     rows: list[tuple[str, dict[str, Setting], MethodConfig, dict[str, Setting | None]]] = [
         ("baseline", {"mask": "no encoder"}, sgtm.baseline(recipe.backbone), {"encoder": False}),
         (
@@ -56,7 +59,7 @@ def grid(recipe: Recipe) -> Table:
 
 def space(trial: BaseTrial, recipe: Recipe) -> RunConfig:
     """Region and number of masked frames, and lambda. Val accuracy is the objective."""
-    region = trial.suggest_categorical("region", ["ambiguous_visible", "top", "bottom", "middle", "random"])
+    region = cast(MaskStrategy, trial.suggest_categorical("region", _SEARCHED))
     frames = recipe.data.frames
     unit = 2 if region == "ambiguous_visible" else 1
     masked = trial.suggest_int(f"masked_in_{unit}s", unit, (frames - 1) // unit * unit, step=unit)

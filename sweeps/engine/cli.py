@@ -9,8 +9,8 @@ from rich.console import Console
 
 from fsar_core.data.clip_index import BadDataset
 from fsar_core.data.frame_cache import CacheError
-from sweeps.engine.request import Request
 from search_spaces.space import Space
+from sweeps.engine.request import Request
 from sweeps.engine.search_run import run_search
 from sweeps.engine.site import BadRequest
 from sweeps.engine.sweep import Grid, dry_run, run_table
@@ -30,7 +30,7 @@ def sweep_script(grid: Grid, space: Space, about: str | None) -> typer.Typer:
         ] = "laptop",
         dataset: Annotated[str, typer.Option(help="A data set of the site.")] = "motionshapes",
         preset: Annotated[
-            str | None, typer.Option(help="clean or laptop; by default the one that suits the data set.")
+            str | None, typer.Option(help="clean, laptop or smoke; by default the one that suits the data set.")
         ] = None,
         seeds: Annotated[int, typer.Option(help="Trainings per row, from seeds 0, 1, ...")] = 2,
         search: Annotated[int, typer.Option(help="Instead of the table, try this many points with Optuna.")] = 0,

@@ -18,6 +18,7 @@ from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.config import DataConfig
 from fsar_core.data.datasets import DatasetPlace, open_index, open_splits
+from fsar_core.data.folder_scan import Split
 from fsar_core.evaluate import embed_clips, evaluate
 from fsar_core.frozen import Frozen
 from fsar_core.method import Method
@@ -176,8 +177,8 @@ def _embedding(evaluation: EvalConfig) -> str:
     return evaluation.model_dump_json(include={"dataset", "frame_sampling", "method"})
 
 
-def _splits(job: Job, data: DataConfig) -> Mapping[str, ClipSource]:
-    splits = _opened(job.site.place(data.dataset), data)
+def _splits(job: Job, data: DataConfig) -> Mapping[Split, ClipSource]:
+    splits = _opened(job.site.place(data.dataset), data.canonical_json())
     found, planned = splits["train"].fingerprint, job.fingerprints[data.dataset]
     if found != planned:
         raise RuntimeError(
@@ -188,8 +189,8 @@ def _splits(job: Job, data: DataConfig) -> Mapping[str, ClipSource]:
 
 
 @lru_cache(maxsize=4)  # a reused worker opens each data set once
-def _opened(place: DatasetPlace, data: DataConfig) -> Mapping[str, ClipSource]:
-    return open_splits(place, data, open_index(place))
+def _opened(place: DatasetPlace, data: str) -> Mapping[Split, ClipSource]:
+    return open_splits(place, DataConfig.model_validate_json(data), open_index(place))
 
 
 def _weights(folder: RunFolder) -> dict[str, Tensor]:

@@ -1,8 +1,9 @@
 """One Ray Tuner over the runs of a plan: Ray schedules, reuses workers and restarts what died."""
 
+import logging
 import os
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -37,14 +38,14 @@ class Watcher(Protocol):
 
 
 @contextmanager
-def ray_session(site: Site) -> Iterator[None]:
+def ray_session(site: Site) -> Generator[None]:
     """Connects to the site's Ray, or starts one on loopback; leaves it as it was found."""
     if ray.is_initialized():
         yield
         return
     if site.ray == "auto":
         try:
-            ray.init(address="auto", log_to_driver=False, logging_level="error")
+            ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
         except ConnectionError as error:
             raise BadRequest(
                 [
@@ -52,7 +53,7 @@ def ray_session(site: Site) -> Iterator[None]:
                 ]
             ) from error
     else:
-        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="error")
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield
     finally:
@@ -85,7 +86,8 @@ class PlanSearcher(Searcher):
         self._trials: dict[str, str] = {}
         self._watcher = watcher
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
+        """A run whose needs are done; None while there is none yet; FINISHED after the last."""
         for key, needs in list(self._waiting.items()):
             if self._failed.intersection(needs):
                 del self._waiting[key]
@@ -190,7 +192,7 @@ def fit(searcher: Searcher, site: Site, telling: Telling, scheduler: Any = None)
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(search_alg=searcher, num_samples=10**6, reuse_actors=True, scheduler=scheduler),
         run_config=tune.RunConfig(
-            storage_path=str(site.root() / "tune"),
+            storage_path=str(site.storage / "tune"),
             verbose=0,
             callbacks=[telling],
             failure_config=tune.FailureConfig(max_failures=site.retries),

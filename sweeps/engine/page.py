@@ -7,13 +7,14 @@ from sweeps.engine.report import Entry, grid, places
 from sweeps.engine.results import TableResult
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
   color: #1a1a1a; background: #fff }
 h1 { font-size: 1.3rem }
 div { overflow-x: auto }
 table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; font-variant-numeric: tabular-nums }
 thead { border-bottom: 1px solid }
-th, td { padding: .25rem .8rem; text-align: right; white-space: nowrap; font-weight: normal }
+th, td { padding: .2rem .6rem; text-align: right; font-weight: normal; vertical-align: bottom }
+td { white-space: nowrap }
 th:first-child, td:first-child { text-align: left }
 .best { font-weight: bold }
 .second { text-decoration: underline }

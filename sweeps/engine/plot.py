@@ -18,6 +18,7 @@ from sweeps.engine.results import CellResult, TableResult
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette: told apart by every kind of colour vision."""
 _PRINTED = "printed"
+_LONGEST_LABEL = 32
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("--", ":", "-.", (0, (1, 3)))
 _STYLE: dict[RcKeyType, Any] = {
@@ -98,7 +99,7 @@ def _line(panel: Axes, axis: Axis, cells: list[CellResult], group: str, i: int, 
 def _level(panel: Axes, cell: CellResult, i: int) -> None:
     level, ci95 = _percent(cell), _ci95(cell)
     panel.axhline(
-        level, color="0.35", linestyle=_DASHES[i % len(_DASHES)], linewidth=1.1, label=cell.cell.row, zorder=2
+        level, color="0.35", linestyle=_DASHES[i % len(_DASHES)], linewidth=1.1, label=_label(cell.cell.row), zorder=2
     )
     panel.axhspan(level - ci95, level + ci95, color="0.35", alpha=0.10, linewidth=0, zorder=1)
 
@@ -117,7 +118,7 @@ def _bars(result: TableResult) -> Figure:
         panel.tick_params(axis="y", length=0)
         panel.set_xlabel(_measure(result))
         _head(panel, result, column)
-    panels[0].set_yticks(range(len(rows)), rows)
+    panels[0].set_yticks(range(len(rows)), [_label(row) for row in rows])
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
     _legend(figure, panels)
     return figure
@@ -171,6 +172,11 @@ def _legend(figure: Figure, panels: list[Axes]) -> None:
     )
     if entries:
         figure.legend([entries[name] for name in order], order, loc="outside lower center", ncols=min(len(order), 4))
+
+
+def _label(row: str) -> str:
+    """Short enough to leave room for the figure."""
+    return row if len(row) <= _LONGEST_LABEL else f"{row[: _LONGEST_LABEL - 1].rstrip()}…"
 
 
 def _on_axis(cell: CellResult, axis: Axis) -> bool:

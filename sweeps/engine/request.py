@@ -60,7 +60,7 @@ def prepare(request: Request, display: Display) -> Prepared:
     site = _tried(faults, lambda: load_site(request.site))
     place = None if site is None else _tried(faults, lambda: site.place(request.dataset))
     if site is not None:
-        faults += storage_faults(site.root()) + storage_faults(site.cache.expanduser().absolute())
+        faults += storage_faults(site.storage) + storage_faults(site.cache)
     index = None
     if place is not None and not any("cannot be written" in fault for fault in faults):
         index = _tried(faults, lambda: open_index(place, display.counting))

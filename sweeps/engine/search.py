@@ -45,13 +45,14 @@ class StudySearcher(Searcher):
         self._study, self._space, self._recipe, self._budget = study, space, recipe, budget
         self._store, self._site, self._fingerprints, self._commit = store, site, dict(fingerprints), git_commit
         self._orphans = [
-            Trial(study, t._trial_id) for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        ]  # pyright: ignore[reportPrivateUsage] - the public API gives no way back from a stored trial to a live one
+            _live(study, trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        ]
         self._held: list[tuple[Trial, Plan]] = []
         self._at_work: dict[str, tuple[PlannedRun, Trial | None]] = {}
         self._failed_needs = set[str]()
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
+        """A point, or a run that one needs; None while points wait for what they need; FINISHED after the last."""
         while True:
             ready = self._startable(trial_id)
             if ready is not None:
@@ -118,7 +119,9 @@ class StudySearcher(Searcher):
     def _next(self) -> Trial | None:
         """A point to train: one that a dead driver left, or a new one; None when the budget is used."""
         if self._orphans:
-            return self._orphans.pop(0)
+            orphan = self._orphans.pop(0)
+            orphan.set_user_attr(KEY, self._plan(orphan).runs[-1].key)  # its driver may have died before this
+            return orphan
         for _ in range(_ATTEMPTS):
             if len(counted(self._study)) >= self._budget:
                 return None
@@ -140,6 +143,11 @@ class StudySearcher(Searcher):
     def _plan(self, trial: Trial) -> Plan:
         run: RunConfig = self._space.define(trial, self._recipe)
         return make_plan([(run, None)], self._store, self._fingerprints)
+
+
+def _live(study: optuna.Study, trial: FrozenTrial) -> Trial:
+    """A stored trial that can be told again; Optuna has no public way back."""
+    return Trial(study, trial._trial_id)  # pyright: ignore[reportPrivateUsage] - see above
 
 
 def counted(study: optuna.Study) -> list[FrozenTrial]:

@@ -14,8 +14,7 @@ from sweeps.engine.records import Store
 from sweeps.engine.request import Prepared, Request, clip_faults, prepare
 from sweeps.engine.search import StudySearcher, counted, open_study
 from sweeps.engine.site import BadRequest
-from sweeps.engine.sweep import decode, git_commit, sweep_lock
-from sweeps.engine.tracking import Tracking
+from sweeps.engine.sweep import decode, git_commit, opened_tracking, sweep_lock
 from sweeps.engine.tracking_search import record_search
 from sweeps.engine.watch import Display, RunWatcher
 
@@ -34,11 +33,11 @@ def run_search(request: Request, space: Space, points: int, console: Console, *,
         if dry_run:
             _print_plan(prepared, name, example, points, console)
             return True
-        with sweep_lock(prepared.site.root(), f"search/{space.name}"):
+        with sweep_lock(prepared.site.storage, f"search/{space.name}"):
             study = open_study(prepared.site.optuna_uri(), name, space)
             if len(_done(study)) < points:
                 _train(study, space, points, prepared, example, display)
-        record_search(Tracking(prepared.site.mlflow_uri()), space.name, study, prepared.index.dataset)
+        record_search(opened_tracking(prepared), space.name, study, prepared.index.dataset)
     show(study, console)
     return not any(trial.state is TrialState.FAIL and "same_as" not in trial.user_attrs for trial in study.trials)
 
@@ -81,7 +80,7 @@ def _train(
 ) -> None:
     site = prepared.site
     decode(prepared, display)
-    store = Store(site.root())
+    store = Store(site.storage)
     searcher = StudySearcher(study, space, prepared.recipe, points, store, site, prepared.fingerprints(), git_commit())
     scheduler = ASHAScheduler(
         time_attr="step",
@@ -92,7 +91,7 @@ def _train(
         reduction_factor=REDUCTION,
     )
     left = points - len(_done(study))
-    watcher = RunWatcher(display, Tracking(site.mlflow_uri()), runs=left, steps=left * example.training.steps)
+    watcher = RunWatcher(display, opened_tracking(prepared), runs=left, steps=left * example.training.steps)
     with ray_session(site):
         fit(searcher, site, Telling(watcher), scheduler)
 

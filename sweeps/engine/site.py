@@ -67,21 +67,17 @@ class Site(Frozen):
         entry = self.datasets[dataset]
         return DatasetPlace(
             name=dataset,
-            root=entry.root.expanduser().absolute(),
-            cache=self.cache.expanduser().absolute(),
+            root=entry.root,
+            cache=self.cache,
             exclude_unreadable=entry.exclude_unreadable,
             workers=max(2, int(self.cpus_per_run)),
         )
 
-    def root(self) -> Path:
-        """The storage as an absolute path."""
-        return self.storage.expanduser().absolute()
-
     def mlflow_uri(self) -> str:
-        return self.tracking_uri or f"sqlite:///{self.root() / 'mlflow.db'}"
+        return self.tracking_uri or f"sqlite:///{self.storage / 'mlflow.db'}"
 
     def optuna_uri(self) -> str:
-        return self.study_uri or f"sqlite:///{self.root() / 'studies.db'}"
+        return self.study_uri or f"sqlite:///{self.storage / 'studies.db'}"
 
 
 def load_site(name: str) -> Site:
@@ -92,11 +88,23 @@ def load_site(name: str) -> Site:
         raise BadRequest([f"site {name!r}: no file {path}; name one of {shipped}, or give a path to a .toml file"])
     try:
         content = tomllib.loads(path.read_text())
-        return Site.model_validate_json(json.dumps(content, default=str))
+        return _absolute(Site.model_validate_json(json.dumps(content, default=str)))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadRequest([f"site {path}: not a TOML file: {error}"]) from error
     except ValidationError as error:
         raise BadRequest([f"site {path}: {line}" for line in described(error)]) from error
+
+
+def _absolute(site: Site) -> Site:
+    """Workers have other current folders than the driver: paths are made absolute once, here."""
+    datasets = {name: entry.model_copy(update={"root": _full(entry.root)}) for name, entry in site.datasets.items()}
+    weights = None if site.weights is None else _full(site.weights)
+    changes = {"storage": _full(site.storage), "cache": _full(site.cache), "datasets": datasets, "weights": weights}
+    return site.model_copy(update=changes)
+
+
+def _full(path: Path) -> Path:
+    return path.expanduser().absolute()
 
 
 def described(error: ValidationError) -> list[str]:

@@ -1,11 +1,12 @@
 """The verbs of a sweep script, without a command line: plan, run, record, show."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 from rich.console import Console
 
 from fsar_core.data.datasets import open_splits
@@ -13,12 +14,16 @@ from fsar_core.data.frame_cache import CacheError
 from fsar_core.frozen import content_id
 from fsar_core.presets import Recipe
 from search_spaces.table import Table
+from sweeps.engine.artifacts import artifacts
 from sweeps.engine.estimate import estimate
+from sweeps.engine.formats import terminal
 from sweeps.engine.plan import Plan, asked, make_plan
 from sweeps.engine.records import Store, write_aside
 from sweeps.engine.request import Prepared, Request, clip_faults, prepare
 from sweeps.engine.results import TableResult, collect
-from sweeps.engine.site import BadRequest
+from sweeps.engine.site import BadRequest, described
+from sweeps.engine.tracking import Tracking
+from sweeps.engine.tracking import prepare as prepare_store
 from sweeps.engine.watch import Display, RunWatcher
 
 Grid = Callable[[Recipe], Table]
@@ -41,7 +46,7 @@ def run_table(request: Request, grid: Grid, console: Console) -> bool:
         prepared = prepare(request, display)
         table = _checked(grid, prepared)
         store = _store(prepared, table)
-        with sweep_lock(prepared.site.root(), table.name):
+        with sweep_lock(prepared.site.storage, table.name):
             plan = make_plan(asked(table.cells, prepared.seeds), store, prepared.fingerprints())
             result = _completed(table, plan, store, prepared, display)
     show(result, prepared, console)
@@ -72,8 +77,6 @@ def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
 
 def show(result: TableResult, prepared: Prepared, console: Console) -> None:
     """The table, its files, and where to look further."""
-    from sweeps.engine.formats import terminal
-
     console.print(terminal(result))
     folder = _table_folder(prepared, result.table)
     console.print(
@@ -82,11 +85,9 @@ def show(result: TableResult, prepared: Prepared, console: Console) -> None:
 
 
 def _completed(table: Table, plan: Plan, store: Store, prepared: Prepared, display: Display) -> TableResult:
-    from sweeps.engine.tracking import Tracking
-
-    tracking = Tracking(prepared.site.mlflow_uri())
+    tracking = opened_tracking(prepared)
     if not plan.complete():
-        from sweeps.engine.launch import ray_session, run_plan
+        from sweeps.engine.launch import ray_session, run_plan  # Ray takes a second to import
 
         decode(prepared, display)
         todo = plan.todo()
@@ -104,6 +105,13 @@ def _completed(table: Table, plan: Plan, store: Store, prepared: Prepared, displ
     return result
 
 
+def opened_tracking(prepared: Prepared) -> Tracking:
+    """MLflow, created first where it is a file that does not exist yet. Raises TrackingError."""
+    uri = prepared.site.mlflow_uri()
+    prepare_store(uri)
+    return Tracking(uri)
+
+
 def decode(prepared: Prepared, display: Display) -> None:
     """Decodes every frame that the runs will read, once for this node; workers on other nodes do it there."""
     site = prepared.site
@@ -114,7 +122,7 @@ def decode(prepared: Prepared, display: Display) -> None:
 
 
 @contextmanager
-def sweep_lock(root: Path, name: str) -> Iterator[None]:
+def sweep_lock(root: Path, name: str) -> Generator[None]:
     """One driver per sweep: a second one is refused at once. The lock dies with its process."""
     path = root / "locks" / f"{name.replace('/', '-')}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,8 +137,6 @@ def sweep_lock(root: Path, name: str) -> Iterator[None]:
 
 def write_files(result: TableResult, folder: Path) -> None:
     """The table in every format, beside each other; each file replaced as a whole."""
-    from sweeps.engine.artifacts import artifacts
-
     for name, content in artifacts(result).items():
         write_aside(folder / name, content)
 
@@ -150,7 +156,10 @@ def git_commit() -> str:
 
 
 def _checked(grid: Grid, prepared: Prepared) -> Table:
-    table = grid(prepared.recipe)
+    try:
+        table = grid(prepared.recipe)
+    except ValidationError as error:
+        raise BadRequest(described(error)) from error
     faults = clip_faults(prepared.index, ((cell.run, cell.evaluation) for cell in table.cells))
     if faults:
         raise BadRequest(faults)
@@ -159,7 +168,7 @@ def _checked(grid: Grid, prepared: Prepared) -> Table:
 
 def _store(prepared: Prepared, table: Table) -> Store:
     """The record, or with ``fresh`` the first repetition that is not complete."""
-    root, generation = prepared.site.root(), 0
+    root, generation = prepared.site.storage, 0
     while prepared.fresh:
         generation += 1
         store = Store(root, generation)
@@ -169,7 +178,7 @@ def _store(prepared: Prepared, table: Table) -> Store:
 
 
 def _table_folder(prepared: Prepared, table: Table) -> Path:
-    return prepared.site.root() / "tables" / table.name / prepared.index.dataset
+    return prepared.site.storage / "tables" / table.name / prepared.index.dataset
 
 
 def _launch_key(result: TableResult, store: Store) -> str:

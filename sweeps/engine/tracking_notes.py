@@ -10,13 +10,16 @@ from sweeps.engine.records import RunRecord
 from sweeps.engine.report import Grid, state_text
 from sweeps.engine.results import CellResult, TableResult
 
+_MODE = "workflowType=machine_learning"
+"""Else MLflow shows its pages for language models around the run."""
 LONGEST_NOTE = 7900
 """Characters; MLflow cuts a run's description at 8000 without a word."""
 
 
-def run_link(experiment: str, run: str) -> str:
+def run_link(experiment: str, run: str, artifact: str | None = None) -> str:
     """Relative, so that it holds behind every host name."""
-    return f"#/experiments/{experiment}/runs/{run}"
+    page = "" if artifact is None else f"/artifacts/{artifact}"
+    return f"#/experiments/{experiment}/runs/{run}{page}?{_MODE}"
 
 
 def cells_link(experiment: str, launch: str, column: str, *, charts: bool = False) -> str:
@@ -25,36 +28,35 @@ def cells_link(experiment: str, launch: str, column: str, *, charts: bool = Fals
     mode = "&compareRunsMode=CHART" if charts else ""
     return (
         f"#/experiments/{experiment}/runs?searchFilter={quote(where)}&orderByKey={quote('metrics.`accuracy`')}"
-        f"&orderByAsc=false&startTime=ALL&lifecycleFilter=Active{mode}"
+        f"&orderByAsc=false&startTime=ALL&lifecycleFilter=Active&{_MODE}{mode}"
     )
 
 
 def table_note(result: TableResult, words: Grid, experiment: str, run: str, launch: str) -> str:
     """Title, table, links, protocol. Rows that MLflow would cut are left out, and the note says so."""
-    head = f"### {escape_markdown(result.table.title)}\n\n"
-    columns = [name for name in result.table.columns() if "'" not in name]
-    links = " · ".join(
-        [
-            *(f"[{escape_markdown(c)}: cells, best first]({cells_link(experiment, launch, c)})" for c in columns),
-            *(f"[{name}]({run_link(experiment, run)}/artifacts/{name})" for name in ("table.html", "plot.png")),
-        ]
-    )
-    tail = f"\n\n{links}\n\n" + "\n".join(f"- {escape_markdown(line)}" for line in protocol(result)) + "\n"
+    done = sum(cell.state == "done" for cell in result.cells)
+    head = f"### {escape_markdown(result.table.title)} ({done} of {len(result.cells)} cells complete)\n\n"
+    links = [f"[{name}]({run_link(experiment, run, name)})" for name in ("table.html", "plot.png")]
+    for column in result.table.columns():
+        if "'" not in column:  # MLflow's search has no way to write it
+            flat, charts = (cells_link(experiment, launch, column, charts=charts) for charts in (False, True))
+            links += [f"[{escape_markdown(column)}: cells, best first]({flat})", f"[as charts]({charts})"]
+    tail = f"\n\n{' · '.join(links)}\n\n" + "\n".join(f"- {escape_markdown(line)}" for line in protocol(result)) + "\n"
     return head + _rows_that_fit(words, LONGEST_NOTE - len(head) - len(tail)) + tail
 
 
 def cell_note(result: TableResult, words: Grid, cell: CellResult, links: Mapping[int, str]) -> str:
-    """One number in words, and links to the trainings behind it, by seed."""
-    words = replace(words, rows=tuple(row for row in words.rows if row[0] == cell.cell.row))
-    state = state_text(cell)
+    """One number in words, after links to the trainings behind it, by seed."""
+    place = [column.name for column in words.columns].index(cell.cell.column)
+    rows = tuple((name, (entries[place],)) for name, entries in words.rows if name == cell.cell.row)
     row, column, title = map(escape_markdown, (cell.cell.row, cell.cell.column, result.table.title))
+    trainings = " · ".join(f"[training, seed {seed}]({link})" for seed, link in links.items())
     lines = [
-        f"**{row}, {column}** of {title}",
-        markdown_table(words),
-        f"This cell: {state or 'complete'}. The metrics of this run are fractions, differences too.",
-        " · ".join(f"[training, seed {seed}]({link})" for seed, link in links.items()),
+        f"**{row}, {column}** of {title}. {trainings}",
+        _spaced(markdown_table(Grid((words.columns[place],), rows))),
+        f"This cell: {state_text(cell) or 'complete'}. The metrics of this run are fractions, differences too.",
     ]
-    return "\n\n".join(line for line in lines if line)[:LONGEST_NOTE]
+    return "\n\n".join(lines)[:LONGEST_NOTE]
 
 
 def run_note(record: RunRecord, metrics: Mapping[str, float]) -> str:
@@ -75,10 +77,16 @@ def run_note(record: RunRecord, metrics: Mapping[str, float]) -> str:
 
 
 def _rows_that_fit(words: Grid, room: int) -> str:
-    text = markdown_table(words)
+    text = _spaced(markdown_table(words))
     kept = len(words.rows)
     while len(text) > room and kept > 0:
         kept -= 1
-        left = len(words.rows) - kept
-        text = f"{markdown_table(replace(words, rows=words.rows[:kept]))}\n\n{left} more rows: see table.html."
+        shown = _spaced(markdown_table(replace(words, rows=words.rows[:kept])))
+        text = f"{shown}\n\n{len(words.rows) - kept} more rows: see table.html."
     return text
+
+
+def _spaced(table: str) -> str:
+    """MLflow draws tables without any space between columns."""
+    head, rule, *rows = (line.replace(" | ", " | &emsp;") for line in table.splitlines())
+    return "\n".join([head, rule.replace("&emsp;", ""), *rows])

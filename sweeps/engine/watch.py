@@ -1,7 +1,7 @@
 """What a person sees while work goes on: bars with counts, rates and time left; plain lines where there is no terminal."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fsar_core.config import RunConfig
 from sweeps.engine.records import Point, RunFolder
-from sweeps.engine.tracking import Tracking
+from sweeps.engine.tracking import Tracking, TrackingError
 
 _LINE_EVERY_S = 10.0
 
@@ -33,7 +33,7 @@ class Display:
         self._lines: dict[str, float] = {}
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
+    def shown(self) -> Generator[None]:
         with self._bars:
             yield
 
@@ -97,6 +97,7 @@ class RunWatcher:
         self._from: dict[str, int] = {}
         self._reached: dict[str, int] = {}
         self._at_work, self._finished, self.failed = set[str](), set[str](), set[str]()
+        self._display, self.unrecorded = display, ""
 
     def started(self, run_key: str, run: RunConfig, step: int) -> None:
         self._runs[run_key] = run
@@ -106,7 +107,7 @@ class RunWatcher:
 
     def stepped(self, run_key: str, step: int, points: list[Point]) -> None:
         self._reached[run_key] = max(step, self._reached[run_key])
-        self._tracking.progress(run_key, self._runs[run_key], points)
+        self._record(lambda: self._tracking.progress(run_key, self._runs[run_key], points))
         self._show()
 
     def finished(self, run_key: str, folder: RunFolder, *, failed: bool) -> None:
@@ -114,8 +115,18 @@ class RunWatcher:
         (self.failed if failed else self._finished).add(run_key)
         if run_key in self._runs:
             self._expected -= self._runs[run_key].training.steps - self._reached[run_key]
-        self._tracking.record_run(run_key, folder)
+        self._record(lambda: self._tracking.record_run(run_key, folder))
         self._show()
+
+    def _record(self, action: Callable[[], object]) -> None:
+        """Training does not stop for a tracking server that is away: the files hold everything, the end tries again."""
+        if self.unrecorded:
+            return
+        try:
+            action()
+        except TrackingError as error:
+            self.unrecorded = str(error)
+            self._display.console.print(f"tracking stopped, training goes on: {error}", highlight=False, markup=False)
 
     def _show(self) -> None:
         done = sum(self._reached[key] - self._from[key] for key in self._reached)

@@ -25,8 +25,14 @@ from sweeps.engine.tracking import Tracking, prepare
 from tests.sweeps.made_records import TEST, TRAIN, fill, ratio_table
 
 _UP_S = 120
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-_FLAGS += ["--disable-sync", "--no-first-run"]
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 
 
 class Pages(NamedTuple):
@@ -55,7 +61,7 @@ def browser() -> Generator[Browser]:
     if chromium is None:
         pytest.fail("these tests need Chromium on the PATH; install it with: sudo apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(_FLAGS))
         try:
             yield browser
         finally:
@@ -63,7 +69,7 @@ def browser() -> Generator[Browser]:
 
 
 def test_the_experiment_page_shows_the_table_first(pages: Pages, browser: Browser) -> None:
-    page = _open(browser, f"{pages.address}/#/experiments/{pages.experiment}/runs")
+    page = _open(browser, f"{pages.address}/#/experiments/{pages.experiment}/runs?workflowType=machine_learning")
     try:
         shown = _text(page, "OTAM, 15% masked")
         _keep(page, "experiment")
@@ -73,7 +79,9 @@ def test_the_experiment_page_shows_the_table_first(pages: Pages, browser: Browse
 
 
 def test_the_parent_run_shows_every_number_of_the_table(pages: Pages, browser: Browser) -> None:
-    page = _open(browser, f"{pages.address}/#/experiments/{pages.experiment}/runs/{pages.parent}")
+    page = _open(
+        browser, f"{pages.address}/#/experiments/{pages.experiment}/runs/{pages.parent}?workflowType=machine_learning"
+    )
     try:
         shown = _text(page, "OTAM, 15% masked")
         _keep(page, "parent")
@@ -87,13 +95,16 @@ def test_the_parent_run_shows_every_number_of_the_table(pages: Pages, browser: B
 
 
 def test_links_of_the_description_lead_to_the_cells(pages: Pages, browser: Browser) -> None:
-    page = _open(browser, f"{pages.address}/#/experiments/{pages.experiment}/runs/{pages.parent}")
+    page = _open(
+        browser, f"{pages.address}/#/experiments/{pages.experiment}/runs/{pages.parent}?workflowType=machine_learning"
+    )
     try:
         _text(page, "cells, best first")
         link = page.get_by_role("link", name="1-shot: cells, best first").first
         address = link.get_attribute("href")
         assert address is not None
         page.goto(pages.address + "/" + address[address.index("#") :])
+        expect(page.get_by_role("link", name="Evaluation runs")).to_have_count(0)
         shown = _text(page, "BiMHM, 75% masked, 1-shot")
         _keep(page, "cells")
         assert "no mask, 1-shot" in shown
@@ -103,7 +114,9 @@ def test_links_of_the_description_lead_to_the_cells(pages: Pages, browser: Brows
 
 
 def test_a_child_run_shows_its_cell_and_leads_to_its_training(pages: Pages, browser: Browser) -> None:
-    page = _open(browser, f"{pages.address}/#/experiments/{pages.experiment}/runs/{pages.child}")
+    page = _open(
+        browser, f"{pages.address}/#/experiments/{pages.experiment}/runs/{pages.child}?workflowType=machine_learning"
+    )
     try:
         shown = _text(page, "training, seed 0")
         _keep(page, "child")
@@ -128,7 +141,14 @@ def test_the_artifact_page_shows_the_table(pages: Pages, browser: Browser) -> No
         frame = page.frame_locator("iframe").first
         expect(frame.get_by_text("OTAM, 15% masked").first).to_be_visible(timeout=30_000)
         _keep(page, "artifact")
-        page.goto(f"{run}/artifacts/plot.png")
+    finally:
+        page.close()
+
+
+def test_the_artifact_page_shows_the_plot(pages: Pages, browser: Browser) -> None:
+    run = f"{pages.address}/#/experiments/{pages.experiment}/runs/{pages.parent}"
+    page = _open(browser, f"{run}/artifacts/plot.png")
+    try:
         expect(page.locator("img[src*='plot.png'], img[src^='blob:']").first).to_be_visible(timeout=30_000)
         _keep(page, "plot")
     finally:

@@ -2,9 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,11 +32,6 @@ SEEDS = (0, 1)
 
 def results(table: Table, store: Store, seeds: tuple[int, ...] = SEEDS) -> TableResult:
     return collect(table, seeds, store, TRAIN, TEST)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
 
 
 def draws(seed: int, episodes: int = 400) -> np.ndarray:
@@ -283,26 +276,6 @@ def test_the_protocol_says_how_the_numbers_came_about(store: Store) -> None:
         "±",
     ):
         assert fact in text
-
-
-@pytest.mark.parametrize("table", [ratio_table(), small_table()], ids=["lines", "bars"])
-def test_figures_are_files_of_their_kind_and_repeatable(store: Store, table: Table) -> None:
-    fill(store, table)
-    result = results(table, store)
-    assert draw(result, "png").startswith(b"\x89PNG")
-    assert draw(result, "pdf").startswith(b"%PDF")
-    assert draw(result, "png") == draw(result, "png")
-    assert draw(result, "pdf") == draw(result, "pdf")
-
-
-@pytest.mark.parametrize("make", [ratio_table, small_table], ids=["lines", "bars"])
-def test_figures_show_printed_values_of_the_same_data_only(store: Store, make: Callable[..., Table]) -> None:
-    other, same = make(printed_on="Kinetics-100"), make(printed_on="motionshapes")
-    fill(store, other)
-    bare = other.model_copy(update={"cells": tuple(c.model_copy(update={"published": None}) for c in other.cells)})
-    pictures = [draw(results(table, store), "png") for table in (bare, other, same)]
-    assert pictures[0] == pictures[1]
-    assert pictures[1] != pictures[2]
 
 
 def test_a_run_without_its_record_still_counts_by_its_evaluation(store: Store) -> None:

@@ -1,7 +1,6 @@
 """Logging to a real SQLite store of MLflow: what is there, and that doing it again changes nothing."""
 
 import os
-import shutil
 import socket
 import sqlite3
 import time
@@ -10,48 +9,22 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from fsar_core.config import Need, RunConfig
 from fsar_core.optimizer import Steps
-from search_spaces.table import Table
 from sweeps.engine.records import Point, RunFolder, Store
-from sweeps.engine.results import TableResult, collect
 from sweeps.engine.tracking import Tracking, TrackingError, prepare
 from sweeps.engine.tracking_fields import measurements, params
 from tests.sweeps.made_records import (
     START_MS,
-    TEST,
     TRAIN,
-    fill,
-    ratio_table,
     run_config,
     small_table,
     train_record,
     write_evaluation,
     write_run,
 )
-
-LAUNCH = "mask_ratio it's 2026"
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database: making one takes seconds."""
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    prepare(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture
-def uri(template: Path, tmp_path: Path) -> str:
-    shutil.copy(template, tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+from tests.sweeps.mlflow_rows import everything, runs
 
 
 def folder_of(store: Store, run: RunConfig) -> tuple[str, RunFolder]:
@@ -62,26 +35,6 @@ def finished(store: Store, run: RunConfig) -> tuple[str, RunFolder]:
     write_run(store, run)
     write_evaluation(store, run, small_table().cells[0].evaluation, 0.45)
     return folder_of(store, run)
-
-
-def runs(uri: str, experiment: str = "runs") -> list[Run]:
-    client = MlflowClient(uri)
-    found = client.get_experiment_by_name(experiment)
-    assert found is not None
-    return list(client.search_runs([found.experiment_id], max_results=1000))
-
-
-def everything(uri: str) -> dict[str, int]:
-    """Rows of all tables that logging fills."""
-    names = ("experiments", "runs", "params", "metrics", "lameasurements", "tags", "experiment_tags")
-    with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
-        rows = {name: database.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0] for name in names}
-    database.close()
-    return rows
-
-
-def result_of(store: Store, table: Table, seeds: tuple[int, ...] = (0, 1)) -> TableResult:
-    return collect(table, seeds, store, TRAIN, TEST)
 
 
 class TestRuns:
@@ -244,106 +197,6 @@ class TestFields:
             "test/5way1shot-on-hmdb51/accuracy",
             "test/5way1shot-linspace/accuracy",
         } <= set(names)
-
-
-class TestTables:
-    def test_a_table_is_a_parent_with_its_text_and_files_and_a_child_per_cell(
-        self, uri: str, store: Store, tmp_path: Path
-    ) -> None:
-        table = ratio_table(printed_on="motionshapes")
-        fill(store, table, (0,))
-        tracking = Tracking(uri)
-        training = tracking.record_run(*folder_of(store, table.cells[1].run))
-        parent_id = tracking.record_table(result_of(store, table, (0,)), LAUNCH, "motionshapes")
-        found = {r.info.run_id: r for r in runs(uri, "sgtm/table3")}
-        parent = found.pop(parent_id)
-        assert parent.info.status == "FINISHED"
-        assert "| OTAM, 15% masked |" in parent.data.tags["mlflow.note.content"]
-        assert len(found) == 22
-        assert {child.data.tags["mlflow.parentRunId"] for child in found.values()} == {parent_id}
-        child = next(c for c in found.values() if c.info.run_name == "OTAM, 15% masked, 1-shot")
-        assert child.data.params == {
-            "matcher": "OTAM",
-            "ratio": "0.15",
-            "way": "5",
-            "shot": "1",
-            "dataset": "motionshapes",
-        }
-        assert child.data.metrics.keys() == {"accuracy", "ci95", "difference", "difference_ci95", "published", "delta"}
-        assert child.data.metrics["delta"] == pytest.approx(0.40 - child.data.metrics["accuracy"])
-        assert child.data.tags["training.seed0"] == training
-        names = {path.name for path in (tmp_path / "artifacts" / "sgtm-table3").rglob("*") if path.is_file()}
-        assert names == {"table.csv", "table.md", "table.tex", "table.html", "plot.png", "plot.pdf"}
-        experiment = MlflowClient(uri).get_experiment_by_name("sgtm/table3")
-        assert experiment is not None
-        assert experiment.tags["mlflow.note.content"] == parent.data.tags["mlflow.note.content"]
-
-    def test_values_printed_on_other_data_have_no_delta(self, uri: str, store: Store) -> None:
-        fill(store, small_table())
-        Tracking(uri).record_table(result_of(store, small_table()), LAUNCH, "motionshapes")
-        (bimhm,) = [r for r in runs(uri, "strm/table2") if r.data.tags.get("row") == "bimhm"]
-        assert bimhm.data.metrics["published"] == pytest.approx(0.452)
-        assert "delta" not in bimhm.data.metrics
-
-    def test_launching_again_changes_nothing(self, uri: str, store: Store) -> None:
-        fill(store, small_table())
-        result = result_of(store, small_table())
-        parent = Tracking(uri).record_table(result, LAUNCH, "motionshapes")
-        before = everything(uri)
-        assert Tracking(uri).record_table(result_of(store, small_table()), LAUNCH, "motionshapes") == parent
-        assert everything(uri) == before
-
-    def test_a_pending_table_is_completed_in_place(self, uri: str, store: Store, tmp_path: Path) -> None:
-        table = small_table()
-        parent = Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes")
-        assert {r.info.status for r in runs(uri, table.name)} == {"RUNNING"}
-        fill(store, table)
-        assert Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes") == parent
-        found = runs(uri, table.name)
-        assert len(found) == 4
-        assert {r.info.status for r in found} == {"FINISHED"}
-        assert "pending" not in next(r for r in found if r.info.run_id == parent).data.tags["mlflow.note.content"]
-        (page,) = (tmp_path / "artifacts").rglob("table.html")
-        assert "pending" not in page.read_text()
-
-    def test_a_failed_cell_fails_its_table_when_nothing_is_pending(self, uri: str, store: Store) -> None:
-        table = small_table()
-        fill(store, table.model_copy(update={"cells": table.cells[1:]}))
-        for seed in (0, 1):
-            store.folder(table.cells[0].run.with_seed(seed), TRAIN).write_failure("Traceback")
-        parent = Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes")
-        status = {r.info.run_id: r.info.status for r in runs(uri, table.name)}
-        assert status.pop(parent) == "FAILED"
-        assert sorted(status.values()) == ["FAILED", "FINISHED", "FINISHED"]
-
-    def test_another_launch_has_its_own_parent(self, uri: str, store: Store) -> None:
-        fill(store, small_table())
-        tracking, result = Tracking(uri), result_of(store, small_table())
-        assert tracking.record_table(result, "a", "motionshapes") != tracking.record_table(result, "b", "motionshapes")
-        assert len(runs(uri, "strm/table2")) == 8
-
-    def test_settings_that_changed_replace_the_cell(self, uri: str, store: Store) -> None:
-        table = small_table()
-        tracking = Tracking(uri)
-        tracking.record_table(result_of(store, table), LAUNCH, "motionshapes")
-        first, *others = table.cells
-        changed = table.model_copy(
-            update={"cells": (first.model_copy(update={"settings": {"matcher": "new"}}), *others)}
-        )
-        tracking.record_table(result_of(store, changed), LAUNCH, "motionshapes")
-        found = [r for r in runs(uri, table.name) if r.data.tags.get("row") == "otam"]
-        assert [r.data.params["matcher"] for r in found] == ["new"]
-
-    def test_a_long_table_loses_rows_but_says_so(self, uri: str, store: Store) -> None:
-        first = small_table().cells[0]
-        rows = tuple(first.model_copy(update={"row": f"a row with a rather long name, number {i}"}) for i in range(200))
-        table = Table(name="long", title="long", cells=rows)
-        Tracking(uri).record_table(result_of(store, table, (0,)), LAUNCH, "motionshapes")
-        (parent,) = [r for r in runs(uri, "long") if r.data.tags["fsar.kind"] == "table"]
-        note = parent.data.tags["mlflow.note.content"]
-        assert len(note) < 8000
-        assert "more rows: see table.html" in note
-        assert "fingerprint" in note
 
 
 class TestReaching:

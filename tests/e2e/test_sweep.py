@@ -1,0 +1,95 @@
+"""The sweep script from a user's side: plan, table, nothing done twice, search, refusals."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sweeping import Place
+
+pytestmark = pytest.mark.timeout(900)
+ROWS = ("baseline", "encoder only", "random 25%", "random 75%", "saliency 0%", "saliency 50%")
+
+
+@pytest.fixture(scope="module")
+def place(benchmark: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("sweep"), benchmark)
+
+
+@pytest.fixture(scope="module")
+def first(place: Place) -> str:
+    """The output of the first sweep on this storage."""
+    done = place.run()
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_a_dry_run_prints_the_plan_and_launches_nothing(benchmark: Path, tmp_path: Path) -> None:
+    fresh = Place(tmp_path, benchmark)
+    done = fresh.run("--dry-run")
+    assert done.returncode == 0, done.stdout
+    for line in (
+        "cells         20",
+        "trainings     11, of which 2",
+        "evaluations   18",
+        "shared        2 cells",
+        "steps to do   132",
+    ):
+        assert line in done.stdout
+    assert not (fresh.storage / "runs").exists()
+
+
+def test_the_table_stands_in_the_output_and_in_files(first: str, place: Place) -> None:
+    for row in ROWS:
+        assert row in first
+    assert "75.18" in first
+    assert "not comparable with motionshapes" in first
+    folder = place.storage / "tables" / "mask_ratio" / "motionshapes"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "plot.pdf", "plot.png", "table.csv", "table.html", "table.md", "table.tex",
+    ]  # fmt: skip
+    assert len((folder / "table.csv").read_text().splitlines()) == 21
+
+
+def test_a_second_sweep_finds_everything_recorded(first: str, place: Place) -> None:
+    assert first
+    before = {path: path.stat().st_mtime_ns for path in (place.storage / "runs").rglob("*.json")}
+    rows = mlflow_rows(place)
+    again = place.run()
+    assert again.returncode == 0, again.stdout
+    assert "training:" not in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in (place.storage / "runs").rglob("*.json")} == before
+    assert mlflow_rows(place) == rows
+
+
+def test_more_seeds_train_only_what_is_new(first: str, place: Place) -> None:
+    assert first
+    plan = place.run("--dry-run", "--seeds", "2")
+    assert "trainings     20, of which 2" in plan.stdout
+    assert "  known       11" in plan.stdout
+    assert "steps to do   108" in plan.stdout
+
+
+def test_a_search_is_continued_and_leaves_test_alone(place: Place) -> None:
+    one = place.run("--search", "3")
+    assert one.returncode == 0, one.stdout
+    two = place.run("--search", "5")
+    assert two.returncode == 0, two.stdout
+    assert "5 points" in two.stdout
+    with sqlite3.connect(place.storage / "studies.db") as database:
+        states = [row[0] for row in database.execute("SELECT state FROM trials")]
+        keys = [row[0] for row in database.execute("SELECT value_json FROM trial_user_attributes WHERE key = 'run'")]
+    assert set(states) <= {"COMPLETE", "PRUNED"}
+    assert len(set(keys)) == 5
+    with sqlite3.connect(place.storage / "mlflow.db") as database:
+        trials = database.execute("SELECT COUNT(*) FROM tags WHERE key = 'fsar.kind' AND value = 'trial'").fetchone()[0]
+    assert trials == 5
+
+
+def mlflow_rows(place: Place) -> dict[str, int]:
+    """How much stands in each table of MLflow's database."""
+    with sqlite3.connect(place.storage / "mlflow.db") as database:
+        return {
+            table: database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
+            for table in ("runs", "metrics", "params", "tags", "experiments")
+        }

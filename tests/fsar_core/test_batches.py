@@ -1,0 +1,203 @@
+"""What a training step sees: pure in (run, step), apart from what selects it, the same with and without a cache."""
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import Tensor
+
+from fsar_core.batches import ClipStream, EpisodeStream
+from fsar_core.config import ClipBatches, RunConfig
+from fsar_core.data.clip_source import ClipSource
+from fsar_core.episode import Clips
+from fsar_core.losses import Classification
+from fsar_core.method import Method
+from fsar_core.methods import sgtm
+from fsar_core.train import Progress, TrainState, train
+
+CPU = torch.device("cpu")
+
+
+def episode_stream(seed: int = 0) -> EpisodeStream:
+    run = tiny.run("baseline").with_seed(seed)
+    return EpisodeStream(run, tiny.clips("train"), tiny.clips("val"), CPU)
+
+
+def scores_run() -> RunConfig:
+    """The class-score run of the tiny recipe: frozen backbone, every clip the same each time."""
+    return tiny.recipe().class_scores(sgtm.score_layers(tiny.BACKBONE))
+
+
+def moving_run() -> RunConfig:
+    """The same with random clips, so that nothing can be cached."""
+    return RunConfig.model_validate(dict(scores_run()) | {"data": tiny.data()})
+
+
+class Watched(ClipSource):
+    """Notes the positions of clips that training draws."""
+
+    def __init__(self, source: ClipSource) -> None:
+        self.__dict__.update(source.__dict__)
+        self.drawn: set[int] = set()
+
+    def train_videos(self, positions: np.ndarray, is_query: np.ndarray, rng: np.random.Generator) -> Tensor:
+        self.drawn |= set(positions.tolist())
+        return super().train_videos(positions, is_query, rng)
+
+
+def test_a_step_gives_the_same_episodes_whether_or_not_earlier_ones_were_drawn() -> None:
+    early = episode_stream()
+    for step in (1, 2):
+        list(early.of_step(step))
+    for left, right in zip(early.of_step(3), episode_stream().of_step(3), strict=True):
+        assert torch.equal(left.videos, right.videos)
+        assert torch.equal(left.class_ids, right.class_ids)
+
+
+def test_steps_episodes_of_a_step_and_seeds_differ() -> None:
+    drawn = [episode.videos for step in (1, 2) for episode in episode_stream().of_step(step)]
+    drawn += [episode.videos for episode in episode_stream(seed=1).of_step(1)]
+    assert len(drawn) == 6
+    assert [(i, j) for i in range(6) for j in range(i) if torch.equal(drawn[i], drawn[j])] == []
+
+
+def test_an_episode_stands_class_by_class_and_its_labels_are_columns() -> None:
+    run = tiny.run("baseline")
+    assert run.batches.kind == "episodes"
+    for episode in episode_stream().of_step(1):
+        assert (episode.way, episode.shot) == (3, 1)
+        assert episode.videos.shape == (3 + 6, tiny.FRAMES, 3, tiny.CROP, tiny.CROP)
+        assert episode.query_labels.tolist() == [0, 0, 1, 1, 2, 2]
+        supports = episode.class_ids[:3].tolist()
+        assert len(set(supports)) == 3
+        assert episode.class_ids[3:].tolist() == [supports[label] for label in episode.query_labels.tolist()]
+
+
+def test_flips_of_supports_and_queries_follow_their_own_switch() -> None:
+    still = tiny.data(augmented=False).model_copy(
+        update={"random_crop": False, "train_sampling": "segment-centre", "flip": tiny.data().flip}
+    )
+    always = still.model_copy(update={"flip": still.flip.model_copy(update={"support": 0.0, "query": 1.0})})
+    source, rng = tiny.clips("train", always), np.random.default_rng(0)
+    support, query = source.train_videos(np.array([4, 4]), np.array([False, True]), rng)
+    assert torch.equal(support, source.test_videos([4])[0])
+    assert torch.equal(query, support.flip(-1))
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_held_out_clips_are_never_trained_on(cached: bool) -> None:
+    run = scores_run() if cached else moving_run()
+    source = Watched(tiny.clips("train", run.data))
+    method = tiny.started(run).method
+    stream = ClipStream(run, source, CPU, method)
+    seen = _positions_of_an_epoch(stream, source, method) if cached else _drawn(stream, source)
+    classes = np.bincount(source.class_ids[sorted(seen)], minlength=6)
+    assert len(seen) == 36
+    assert classes.tolist() == [6] * 6  # 2 of 8 clips per class are held out, 20 % rounded
+
+
+def _drawn(stream: ClipStream, source: Watched) -> set[int]:
+    for step in range(1, 31):
+        list(stream.of_step(step))
+    return source.drawn
+
+
+def _positions_of_an_epoch(stream: ClipStream, source: ClipSource, method: Method) -> set[int]:
+    """By the rows of the table of features, which all differ."""
+    given = next(stream.of_step(1)).given
+    assert given == "pooled"
+    clips = Clips(videos=_normalised(source), class_ids=torch.from_numpy(source.class_ids))
+    table = method.eval().embed(clips)[given]
+    rows = torch.cat([next(stream.of_step(step)).videos for step in range(1, 31)])
+    return set(torch.cdist(rows.flatten(1), table.flatten(1)).argmin(1).tolist())
+
+
+def _normalised(source: ClipSource) -> Tensor:
+    return (source.test_videos(np.arange(len(source))).float() / 255 - 0.45) / 0.225
+
+
+def test_an_epoch_shows_every_kept_clip_once_and_the_next_in_another_order() -> None:
+    run = moving_run()
+    stream = ClipStream(run, tiny.clips("train", run.data), CPU, tiny.started(run).method)
+    first, second = ([next(stream.of_step(s)).class_ids.tolist() for s in steps] for steps in ((1, 2, 3), (4, 5, 6)))
+    for epoch in (first, second):
+        assert [len(batch) for batch in epoch] == [12, 12, 12]
+        assert np.bincount(np.concatenate(epoch)).tolist() == [6] * 6
+    assert first != second
+
+
+def test_another_seed_holds_out_other_clips() -> None:
+    drawn: list[set[int]] = []
+    for seed in (0, 1):
+        run = moving_run().with_seed(seed)
+        source = Watched(tiny.clips("train", run.data))
+        drawn.append(_drawn(ClipStream(run, source, CPU, tiny.started(run).method), source))
+    assert drawn[0] != drawn[1]
+
+
+def losses(run: RunConfig) -> tuple[list[dict[str, float]], list[float | None]]:
+    seen: list[Progress] = []
+
+    def report(progress: Progress, _: TrainState) -> None:
+        seen.append(progress)
+
+    train(tiny.started(run), tiny.clips("train", run.data), tiny.clips("val", run.data), tiny.CPU, report)
+    return [progress.losses for progress in seen], [progress.val_accuracy for progress in seen]
+
+
+def test_cached_features_of_a_frozen_prefix_give_the_losses_of_the_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    cached, cached_looks = losses(scores_run())
+
+    def nothing(_: Method) -> None:
+        return None
+
+    monkeypatch.setattr(Method, "frozen_prefix", nothing)
+    plain, plain_looks = losses(scores_run())
+    assert [own["classification"] for own in cached] == pytest.approx(
+        [own["classification"] for own in plain], rel=1e-5
+    )
+    assert cached_looks == plain_looks
+    assert len({own["classification"] for own in plain}) == len(plain)
+
+
+@pytest.mark.parametrize(
+    ("change", "prefix"),
+    [("none", "pooled"), ("trained backbone", None), ("head on the backbone's features", None)],
+)
+def test_a_prefix_counts_as_frozen_only_where_no_later_part_needs_what_came_before(
+    change: str, prefix: str | None
+) -> None:
+    config = scores_run().method
+    if change == "trained backbone":
+        config = config.model_copy(update={"backbone": tiny.BACKBONE})
+    elif change != "none":
+        beside = config.steps[0].model_copy(update={"name": "beside", "reads": "backbone"})
+        config = config.model_copy(update={"steps": (*config.steps, beside)})
+    assert config.build(frames=tiny.FRAMES, crop=tiny.CROP, classes=6).frozen_prefix() == prefix
+
+
+def test_clips_that_a_random_sampling_changes_are_not_cached() -> None:
+    data = scores_run().data.model_copy(update={"train_sampling": "segment-random", "test_sampling": "segment-random"})
+    run = RunConfig.model_validate(dict(scores_run()) | {"data": data})
+    stream = ClipStream(run, tiny.clips("train", data), CPU, tiny.started(run).method)
+    assert next(stream.of_step(1)).given is None
+
+
+@pytest.mark.parametrize("pool", ["mean", "topk_mean"])
+def test_the_look_at_held_out_clips_pools_the_scores_as_the_loss_does(pool: str) -> None:
+    loss = Classification.Config.model_validate({"pool": pool, "topk": 1})
+    method = scores_run().method.model_copy(update={"losses": (loss,)})
+    run = RunConfig.model_validate(dict(scores_run()) | {"method": method, "batches": ClipBatches(held_out=0.9)})
+    source, state = tiny.clips("train", run.data), tiny.started(run)
+    stream = ClipStream(run, source, CPU, state.method)
+    kept = {int(p) for p in _positions_of_an_epoch(stream, source, state.method)}
+    held = [p for p in range(len(source)) if p not in kept]
+    assert len(held) == 42
+    with torch.no_grad():
+        clips = Clips(videos=_normalised(source)[held], class_ids=torch.from_numpy(source.class_ids[held]))
+        scores = state.method.eval().embed(clips)["scores"]
+    video = [
+        [max(c) if pool == "topk_mean" else sum(c) / len(c) for c in zip(*own, strict=True)] for own in scores.tolist()
+    ]
+    hits = [row.index(max(row)) == source.class_ids[p] for row, p in zip(video, held, strict=True)]
+    assert stream.validate(state.method) == pytest.approx(sum(hits) / 42)

@@ -1,0 +1,174 @@
+"""Measurements: the table of features gives what the plain way gives, and the numbers are those of a loop."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from lively import built
+from torch import Tensor
+
+from fsar_core.config import EvalConfig
+from fsar_core.data.clip_source import ClipSource
+from fsar_core.data.episodes import EpisodeList, fixed_episodes
+from fsar_core.evaluate import Evaluation, cached_logits, embed_clips, evaluate, evaluate_episodes, plain_logits
+from fsar_core.matchers import BiMhm, MatcherConfig, Otam, ProtoNet, TimeAveraged
+from fsar_core.method import Head, Method, MethodConfig
+from fsar_core.methods import sgtm
+
+CPU = torch.device("cpu")
+MATCHERS: dict[str, MatcherConfig] = {
+    "otam": Otam.Config(),
+    "otam_features": Otam.Config(shots="features"),
+    "otam_nearest": Otam.Config(shots="nearest"),
+    "bimhm": BiMhm.Config(),
+    "bimhm_distances": BiMhm.Config(shots="distances", reduction="mean"),
+    "bimhm_nearest": BiMhm.Config(shots="nearest"),
+    "protonet": ProtoNet.Config(),
+    "time_averaged": TimeAveraged.Config(),
+    "time_averaged_euclidean": TimeAveraged.Config(distance="squared_euclidean"),
+}
+
+
+def episodes(source: ClipSource, *, shot: int, queries: int, count: int = 6) -> EpisodeList:
+    return fixed_episodes(
+        source.members, way=4, shot=shot, queries=queries, count=count, seed=0, fingerprint=source.fingerprint
+    )
+
+
+def both_ways(config: MethodConfig, *, shot: int, queries: int) -> tuple[Tensor, Tensor]:
+    method, source = built(config), tiny.clips("test")
+    listed = episodes(source, shot=shot, queries=queries)
+    features = embed_clips(method, source, CPU, names=method.read_by_heads())
+    plain = [plain_logits(method, source, listed, i, CPU) for i in range(len(listed))]
+    return cached_logits(method, features, listed), torch.stack(plain)
+
+
+@pytest.mark.parametrize("queries", [1, 2])
+@pytest.mark.parametrize("shot", [1, 3])
+@pytest.mark.parametrize("matcher", MATCHERS)
+def test_look_ups_give_the_logits_of_the_plain_way(matcher: str, shot: int, queries: int) -> None:
+    cached, plain = both_ways(sgtm.baseline(tiny.BACKBONE, MATCHERS[matcher]), shot=shot, queries=queries)
+    assert cached.shape == (6, 4 * queries, 4)
+    assert plain.std(-1).mean() > 0.02
+    torch.testing.assert_close(cached, plain, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shot", [1, 3])
+def test_look_ups_of_several_weighted_heads_give_the_logits_of_the_plain_way(shot: int) -> None:
+    base = tiny.METHODS["encoder_only"]
+    heads = (
+        Head(matcher=Otam.Config(), reads="matching", logit_weight=0.3),
+        Head(matcher=BiMhm.Config(), reads="encoded", logit_weight=-0.5),
+        Head(matcher=ProtoNet.Config(), reads="pooled"),
+    )
+    cached, plain = both_ways(base.model_copy(update={"heads": heads}), shot=shot, queries=2)
+    torch.testing.assert_close(cached, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_look_ups_in_small_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = sgtm.baseline(tiny.BACKBONE, Otam.Config(shots="features"))
+    for shot in (1, 3):
+        whole, _ = both_ways(config, shot=shot, queries=2)
+        with monkeypatch.context() as small:
+            small.setattr("fsar_core.evaluate._BYTES_AT_ONCE", 40_000)
+            small.setattr("fsar_core.evaluate._VIDEOS_AT_ONCE", 5)
+            portions, _ = both_ways(config, shot=shot, queries=2)
+        torch.testing.assert_close(portions, whole, rtol=1e-5, atol=1e-5)
+
+
+@dataclass
+class ByLoop:
+    accuracies: list[float]
+    hits: dict[str, list[bool]]
+
+
+def by_loop(method: Method, source: ClipSource, listed: EpisodeList) -> ByLoop:
+    hits: dict[str, list[bool]] = {label: [] for label in source.labels}
+    accuracies: list[float] = []
+    for i in range(len(listed)):
+        logits = plain_logits(method, source, listed, i, CPU).tolist()
+        right = [row.index(max(row)) == label for row, label in zip(logits, listed.labels.tolist(), strict=True)]
+        for own, label in zip(right, listed.labels.tolist(), strict=True):
+            hits[source.labels[listed.classes[i, label]]].append(own)
+        accuracies.append(sum(right) / len(right))
+    return ByLoop(accuracies, hits)
+
+
+def measured(queries: int = 2, count: int = 25) -> tuple[Evaluation, ByLoop]:
+    method, source = built(tiny.METHODS["encoder_only"]), tiny.clips("test")
+    listed = episodes(source, shot=1, queries=queries, count=count)
+    return evaluate_episodes(method, source, listed, CPU), by_loop(method, source, listed)
+
+
+def test_accuracy_interval_and_outcomes_are_those_of_a_loop() -> None:
+    result, loop = measured()
+    mean = sum(loop.accuracies) / 25
+    deviation = (sum((own - mean) ** 2 for own in loop.accuracies) / 24) ** 0.5
+    assert result.accuracy == pytest.approx(mean)
+    assert 0.1 < result.accuracy < 0.95
+    assert result.ci95 == pytest.approx(1.96 * deviation / 25**0.5)
+    assert result.queries == 8
+    assert result.correct.dtype == np.uint8
+    assert result.correct.tolist() == [round(own * 8) for own in loop.accuracies]
+
+
+def test_the_accuracy_of_each_class_is_that_of_a_loop() -> None:
+    result, loop = measured()
+    assert result.per_class == pytest.approx({label: sum(own) / len(own) for label, own in loop.hits.items() if own})
+    assert len(set(result.per_class.values())) > 1
+
+
+def test_a_class_that_was_never_asked_has_no_accuracy_and_one_episode_no_interval() -> None:
+    result, loop = measured(queries=1, count=1)
+    assert result.ci95 == 0.0
+    assert set(result.per_class) == {label for label, own in loop.hits.items() if own}
+    assert len(result.per_class) == 4
+
+
+def test_an_evaluation_is_the_same_twice_and_two_methods_meet_the_same_episodes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[EpisodeList] = []
+
+    def noted(method: Method, features: dict[str, Tensor], listed: EpisodeList) -> Tensor:
+        seen.append(listed)
+        return cached_logits(method, features, listed)
+
+    monkeypatch.setattr("fsar_core.evaluate.cached_logits", noted)
+    config, source = EvalConfig(way=4, episodes=30), tiny.clips("test")
+    first = evaluate(built(tiny.METHODS["baseline"]), source, config, CPU)
+    again = evaluate(built(tiny.METHODS["baseline"]), source, config, CPU)
+    evaluate(built(tiny.METHODS["sgtm"]), source, config, CPU)
+    assert np.array_equal(first.correct, again.correct)
+    for other in seen[1:]:
+        assert np.array_equal(other.support, seen[0].support)
+        assert np.array_equal(other.query, seen[0].query)
+
+
+def test_features_at_hand_give_the_same_evaluation() -> None:
+    method, source = built(tiny.METHODS["baseline"]), tiny.clips("test")
+    config = EvalConfig(way=3, shot=2, episodes=30, frame_sampling="linspace")
+    features = embed_clips(method, source, CPU, names=("matching",), sampling="linspace")
+    given = evaluate(method, source, config, CPU, features)
+    assert np.array_equal(given.correct, evaluate(method, source, config, CPU).correct)
+    other = embed_clips(method, source, CPU, names=("matching",))["matching"]
+    assert not torch.allclose(features["matching"], other)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_measuring_leaves_the_mode_and_the_weights_as_they_were(training: bool) -> None:
+    method = built(tiny.METHODS["sgtm"]).train(training)
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    evaluate(method, tiny.clips("test"), EvalConfig(way=3, episodes=3), CPU)
+    assert method.training == method.backbone.training == training
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+
+
+def test_embedding_some_clips_gives_the_rows_of_embedding_all() -> None:
+    method, source = built(tiny.METHODS["encoder_only"]), tiny.clips("test")
+    everything = embed_clips(method, source, CPU, names=("pooled", "matching"))
+    some = embed_clips(method, source, CPU, names=("matching",), positions=np.array([40, 2, 17]))
+    assert everything["pooled"].shape == (48, tiny.FRAMES, 32)
+    torch.testing.assert_close(some["matching"], everything["matching"][[40, 2, 17]])

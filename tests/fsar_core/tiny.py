@@ -1,0 +1,110 @@
+"""Made-up clips and very small runs: everything real but the videos."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fsar_core.backbones import BackboneConfig, SmallNet
+from fsar_core.config import ClipBatches, EpisodeBatches, Need, RunConfig, Selection, Training
+from fsar_core.data.clip_index import Clip, ClipIndex
+from fsar_core.data.clip_source import ClipSource
+from fsar_core.data.config import DataConfig, Flip, Jitter
+from fsar_core.data.folder_scan import Split
+from fsar_core.data.resize import Resize
+from fsar_core.method import MethodConfig
+from fsar_core.methods import sgtm
+from fsar_core.optimizer import Cosine, OptimizerConfig
+from fsar_core.presets import Course, Recipe
+from fsar_core.seeds import generator
+from fsar_core.train import Execution, TrainState
+
+SIZE, CROP, FRAMES = 20, 16, 4
+CLASSES: dict[Split, int] = {"train": 6, "val": 5, "test": 6}
+CPU = Execution(device=torch.device("cpu"))
+
+
+class MadeFrames:
+    """A bright square that moves; its row and its direction are the class."""
+
+    def frames(self, clip_name: str) -> NDArray[np.uint8]:
+        label, number = clip_name.split("/")
+        rng = generator(0, clip_name)
+        total = 9 + int(number) % 4
+        video = rng.integers(0, 80, (total, SIZE, SIZE, 3), dtype=np.uint8)
+        row, direction = divmod(int(label[-1]), 2)
+        for t in range(total):
+            x = t if direction else total - 1 - t
+            video[t, 5 * row : 5 * row + 6, x : x + 6] = 230
+        video.setflags(write=False)
+        return video
+
+
+def index(per_class: int = 8) -> ClipIndex:
+    return ClipIndex.of_clips(
+        "made",
+        [
+            Clip(f"{split}{label}/{i}", f"{split}{label}", split, Path("none"), 9, f"{i}", SIZE, SIZE, 12.0)
+            for split, count in CLASSES.items()
+            for label in range(count)
+            for i in range(per_class)
+        ],
+    )
+
+
+def clips(split: Split, config: DataConfig | None = None) -> ClipSource:
+    return ClipSource(index(), split, MadeFrames(), config or data())
+
+
+def data(*, augmented: bool = True) -> DataConfig:
+    return DataConfig(
+        dataset="made",
+        frames=FRAMES,
+        resize=Resize(mode="squeeze", size=SIZE),
+        crop=CROP,
+        flip=Flip(support=0.3, query=0.5) if augmented else Flip(),
+        jitter=Jitter() if augmented else None,
+    )
+
+
+BACKBONE = SmallNet.Config(channels=4)
+
+
+def recipe(*, steps: int = 6, augmented: bool = True, backbone: BackboneConfig = BACKBONE) -> Recipe:
+    return Recipe(
+        backbone=backbone,
+        data=data(augmented=augmented),
+        episodes=Course(
+            batches=EpisodeBatches(way=3, shot=1, queries=2, per_step=2),
+            optimizer=OptimizerConfig(lr=1e-3, weight_decay=1e-3),
+            schedule=Cosine(warmup_steps=1),
+            training=Training(steps=steps, val_every=2),
+        ),
+        scores=Course(
+            batches=ClipBatches(size=12, held_out=0.2),
+            optimizer=OptimizerConfig(lr=3e-3),
+            schedule=Cosine(),
+            training=Training(steps=8, val_every=4),
+        ),
+        selection=Selection(episodes=20),
+    )
+
+
+METHODS: dict[str, MethodConfig] = {
+    "baseline": sgtm.baseline(BACKBONE),
+    "encoder_only": sgtm.encoder_only(BACKBONE),
+    "sgtm": sgtm.sgtm(BACKBONE),
+    "sgtm_random": sgtm.sgtm(BACKBONE, strategy="random", ratio=0.25),
+    "sgtm_unmasked": sgtm.sgtm(BACKBONE, ratio=0.0),
+}
+
+
+def run(name: str = "sgtm", **changes: object) -> RunConfig:
+    """A run of one of METHODS; a guide that needs weights keeps random ones."""
+    made = recipe().few_shot(METHODS[name])
+    return RunConfig.model_validate(made.model_dump() | changes) if changes else made
+
+
+def started(config: RunConfig, needs: tuple[Need, ...] = ()) -> TrainState:
+    return TrainState.start(config, CLASSES["train"], CPU, {})
