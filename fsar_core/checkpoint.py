@@ -36,13 +36,13 @@ def save_checkpoint(
         save_file(_plain(method.state_dict()), aside / "weights.safetensors")
         save_file(_plain(_flat(optimizer)), aside / "optimizer.safetensors")
         if before is not None and read_state(before)["best_step"] == state["best_step"]:
-            os.link(before / "best.safetensors", aside / "best.safetensors")
+            _link(before / "best.safetensors", aside / "best.safetensors")
         else:
             save_file(_plain(best), aside / "best.safetensors")
         (aside / "state.json").write_text(json.dumps(state))
         target = root / f"{_PREFIX}{step:08d}"
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(root / f".{uuid.uuid4().hex}")
         aside.rename(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -104,6 +104,14 @@ def drop_parts(weights: Mapping[str, Tensor], *, keep: nn.Module) -> dict[str, T
     if odd or missing:
         raise ValueError(f"weights do not fit the method that is evaluated: missing {missing}, left over {odd}")
     return {name: tensor for name, tensor in weights.items() if name in wanted}
+
+
+def _link(existing: Path, new: Path) -> None:
+    """A copy where the file system has no hard links."""
+    try:
+        os.link(existing, new)
+    except OSError:
+        shutil.copyfile(existing, new)
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -18,6 +18,8 @@ from fsar_core.method import Method
 
 _VIDEOS_AT_ONCE = 32
 _BYTES_AT_ONCE = 64 << 20
+_GATHERING = 3
+"""A pair costs about this many times more among an episode's gathered clips than in the table of all clips."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +133,8 @@ def _head_logits(matcher: Matcher, features: Tensor, episodes: EpisodeList) -> T
     rule = matcher.shot_rule(episodes.support.shape[2])
     support = torch.from_numpy(episodes.support).to(features.device)
     query = torch.from_numpy(episodes.query).to(features.device)
-    if rule is None:
+    pairs = len(support) * query.shape[1] * support[0].numel()
+    if rule is None or _GATHERING * pairs < len(features) ** 2:
         return _gathered(matcher, features, support, query)
     scores = _pair_table(matcher, features)[query[:, :, None, None], support[:, None]]
     return scores.mean(-1) if rule == "mean" else scores.amax(-1)

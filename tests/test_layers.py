@@ -16,8 +16,12 @@ NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 ABOVE_CORE = {"ray", "optuna", "mlflow", "search_spaces", "sweeps"}
 OF_SPACES = {"optuna", "pydantic", "fsar_core", "search_spaces"}
 
-_BASE = {"episode", "frozen", "seeds"}
+_BASE = {"aside", "episode", "frozen", "seeds"}
 BELOW = {
+    "aside": set[str](),
+    "frozen": set[str](),
+    "seeds": set[str](),
+    "episode": {"frozen"},
     "backbones": _BASE | {"backbones"},
     "frame_samplers": _BASE | {"frame_samplers"},
     "stages": _BASE | {"stages"},
@@ -25,7 +29,7 @@ BELOW = {
     "losses": _BASE | {"losses", "backbones", "stages"},
     "data": _BASE | {"data"},
 }
-"""What the folders of fsar_core may import of fsar_core."""
+"""What the folders and lowest files of fsar_core may import of fsar_core."""
 
 
 def imported(source: str) -> Iterator[str]:

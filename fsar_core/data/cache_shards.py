@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fsar_core.data.aside import written_aside
+from fsar_core.aside import written_aside
 from fsar_core.data.clip_index import Clip
 from fsar_core.data.resize import Resize, resize_frames
 from fsar_core.data.video import UnreadableVideo, read_frames

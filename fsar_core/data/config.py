@@ -8,6 +8,7 @@ from fsar_core.data.frame_sampling import FrameSampling, is_random
 from fsar_core.data.resize import Resize
 from fsar_core.frozen import Frozen
 
+DATASET_NAME = r"^[a-z0-9][a-z0-9_.-]*$"
 Probability = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(gt=0)]
 
@@ -49,7 +50,7 @@ NORMALISATIONS = {
 class DataConfig(Frozen):
     """What a run sees of its data set. Paths are the site's business; the videos present are named by a fingerprint."""
 
-    dataset: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    dataset: str = Field(pattern=DATASET_NAME)
     frames: int = Field(default=8, ge=1, le=64)
     """T, frames per clip."""
     train_sampling: FrameSampling = "segment-random"

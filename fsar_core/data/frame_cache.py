@@ -10,7 +10,7 @@ import pyarrow as pa
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from fsar_core.data.aside import remove_abandoned, written_aside
+from fsar_core.aside import remove_abandoned, written_aside
 from fsar_core.data.cache_shards import (
     Broken,
     ShardRecord,

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fsar_core.data.aside import written_aside
+from fsar_core.aside import written_aside
 from fsar_core.data.video import Probe, UnreadableVideo, has_decord, probe
 
 _LAYOUT = 1  # raise it when probing changes its mind about files

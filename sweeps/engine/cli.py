@@ -6,12 +6,13 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from fsar_core.data.clip_index import BadDataset
 from fsar_core.data.frame_cache import CacheError
 from search_spaces.space import Space
 from sweeps.engine.request import Request
-from sweeps.engine.search_run import run_search
+from sweeps.engine.results import UnreadableResultError
 from sweeps.engine.site import BadRequest
 from sweeps.engine.sweep import Grid, dry_run, run_table
 from sweeps.engine.tracking_connection import TrackingError
@@ -39,19 +40,19 @@ def sweep_script(grid: Grid, space: Space, about: str | None) -> typer.Typer:
             bool, typer.Option("--fresh", help="Train again what is recorded, beside the record.")
         ] = False,
     ) -> None:
-        request = Request(site=site, dataset=dataset, preset=preset, seeds=seeds, fresh=fresh)
-        _exit(_carried_out(request, grid, space, search, dry_run=dry_run))
+        request = Request(site=site, dataset=dataset, preset=preset, seeds=seeds, search=search, fresh=fresh)
+        _exit(_carried_out(request, grid, space, dry_run=dry_run))
 
     return app
 
 
-def _carried_out(request: Request, grid: Grid, space: Space, search: int, *, dry_run: bool) -> int:
+def _carried_out(request: Request, grid: Grid, space: Space, *, dry_run: bool) -> int:
     console = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "140")))
     try:
-        if search < 0:
-            raise BadRequest([f"--search must be a number of points, at least 1, got {search}"])
-        if search:
-            complete = run_search(request, space, search, console, dry_run=dry_run)
+        if request.search:
+            from sweeps.engine.search_run import run_search  # Ray takes a second to import
+
+            complete = run_search(request, space, console, dry_run=dry_run)
         elif dry_run:
             _dry_run(request, grid, console)
             complete = True
@@ -59,19 +60,15 @@ def _carried_out(request: Request, grid: Grid, space: Space, search: int, *, dry
             complete = run_table(request, grid, console)
     except BadRequest as refusal:
         for fault in refusal.faults:
-            console.print(f"[bold red]refused[/] {_plain(fault)}", highlight=False)
+            console.print(f"[bold red]refused[/] {escape(fault)}", highlight=False, soft_wrap=True)
         return REFUSED
-    except (BadDataset, CacheError, TrackingError) as error:
-        console.print(f"[bold red]stopped[/] {_plain(str(error))}", highlight=False)
+    except (BadDataset, CacheError, TrackingError, UnreadableResultError) as error:
+        console.print(f"[bold red]stopped[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return REFUSED
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from here")
         return STOPPED
     return DONE if complete else FAILED
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _exit(code: int) -> NoReturn:

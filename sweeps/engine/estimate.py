@@ -1,4 +1,4 @@
-"""How long a plan will take: from recorded runs that do the same work, else from a short measured probe on this machine."""
+"""How long a plan will take: from recorded runs that do the same work, else from a short probe on this machine."""
 
 import os
 import time
@@ -26,7 +26,7 @@ class Estimate:
     run_seconds: float
     """Summed over the runs that are not done."""
     wall_seconds: float
-    """With as many runs at a time as the site allows, and no less than the longest chain of runs that need each other."""
+    """With as many runs at a time as the site allows; at least the longest chain of runs that need each other."""
     probed: int
     """Kinds of work that were measured now; the others are known from the record."""
 

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -12,6 +12,7 @@ from sweeps.engine.protocol import protocol
 from sweeps.engine.report import Entry, Grid, grid, places, state_text
 from sweeps.engine.results import CellResult, TableResult
 
+_ANY_WIDTH = 10_000
 _RICH = {"best": "bold", "second": "underline", None: ""}
 
 
@@ -46,9 +47,21 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", " ".join(text.split()))
 
 
-def terminal(result: TableResult) -> Group:
-    """For a rich console: best bold, second best underlined."""
+def terminal(result: TableResult, width: int) -> Group:
+    """For a console of so many characters: best bold, second best underlined; one table per column if not all fit."""
     words = grid(result)
+    tables = [_rich(result, words)]
+    if Console(width=_ANY_WIDTH).measure(tables[0]).maximum > width:
+        alone = range(len(words.columns))
+        tables = [_rich(result, Grid(words.columns[i : i + 1], _only(words, i))) for i in alone]
+    return Group(*tables, *(Text(line, style="dim") for line in protocol(result)))
+
+
+def _only(words: Grid, i: int) -> tuple[tuple[str, tuple[Entry | None, ...]], ...]:
+    return tuple((row, entries[i : i + 1]) for row, entries in words.rows)
+
+
+def _rich(result: TableResult, words: Grid) -> RichTable:
     table = RichTable(title=Text(result.table.title), title_justify="left", header_style="bold")
     table.add_column("row")
     for column in words.columns:
@@ -57,7 +70,7 @@ def terminal(result: TableResult) -> Group:
     for row, entries in words.rows:
         cells = places(words, entries, lambda e: Text.assemble((e.value, _RICH[e.rank]), e.spread), Text, Text("–"))
         table.add_row(Text(row), *cells)
-    return Group(table, *(Text(line, style="dim") for line in protocol(result)))
+    return table
 
 
 def csv_text(result: TableResult) -> str:

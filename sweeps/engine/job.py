@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from fsar_core.checkpoint import drop_parts, latest_checkpoint, selected_weights
@@ -51,11 +52,14 @@ def carry_out(job: Job, tell: Tell) -> None:
     torch.set_num_threads(max(1, int(job.site.cpus_per_run)))
     execution = Execution(device=_device(job.site), precision=job.site.precision, weights_folder=job.site.weights)
     folder = RunFolder(job.folder)
-    if folder.record() is None:
-        _Training(job, folder, execution, tell).finish()
-    if job.missing:
-        _measure(job, folder, execution.device)
-    folder.clear_failure()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.path / "run.lock"):  # two sweeps may share a run: the second one waits and finds it done
+        if folder.record() is None:
+            _Training(job, folder, execution, tell).finish()
+        missing = [evaluation for evaluation in job.missing if not _measured(job, folder, evaluation)]
+        if missing:
+            _measure(job, missing, folder, execution.device)
+        folder.clear_failure()
 
 
 class _Kept(Frozen):
@@ -84,6 +88,7 @@ class _Training:
         self._untold = list(self._history)
 
     def finish(self) -> None:
+        """Trains to the last step and writes the record."""
         train(self._state, self._clips["train"], self._clips["val"], self._execution, self._report)
         self._folder.write_record(
             RunRecord(
@@ -131,11 +136,16 @@ class _Training:
         return self._seconds_before + time.monotonic() - self._began
 
 
-def _measure(job: Job, folder: RunFolder, device: torch.device) -> None:
-    """All missing evaluations; those of one method on one data set share one pass over its test videos."""
+def _measured(job: Job, folder: RunFolder, evaluation: EvalConfig) -> bool:
+    fingerprint = job.fingerprints[evaluation.dataset or job.run.data.dataset]
+    return folder.evaluation(evaluation.eval_id(job.run), fingerprint) is not None
+
+
+def _measure(job: Job, missing: list[EvalConfig], folder: RunFolder, device: torch.device) -> None:
+    """Those of one method on one data set share one pass over its test videos."""
     weights = _weights(folder)
     classes = len(_splits(job, job.run.data)["train"].labels)
-    alike = groupby(sorted(job.missing, key=_embedding), key=_embedding)
+    alike = groupby(sorted(missing, key=_embedding), key=_embedding)
     for group in (list(same) for _, same in alike):
         data = job.run.data.model_copy(update={"dataset": group[0].dataset or job.run.data.dataset})
         test = _splits(job, data)["test"]
@@ -182,8 +192,8 @@ def _splits(job: Job, data: DataConfig) -> Mapping[Split, ClipSource]:
     found, planned = splits["train"].fingerprint, job.fingerprints[data.dataset]
     if found != planned:
         raise RuntimeError(
-            f"the videos of {data.dataset!r} on {platform.node()} are not those of the plan: fingerprint {found}, planned {planned}; "
-            f"give every node the same files, then start again"
+            f"the videos of {data.dataset!r} on {platform.node()} are not those of the plan: "
+            f"fingerprint {found}, planned {planned}; give every node the same files, then start again"
         )
     return splits
 
@@ -197,7 +207,8 @@ def _weights(folder: RunFolder) -> dict[str, Tensor]:
     checkpoint = latest_checkpoint(folder.checkpoints)
     if checkpoint is None:
         raise RuntimeError(
-            f"the run in {folder.path} has no checkpoint any more, but its weights are needed; remove {folder.path} to train it again"
+            f"the run in {folder.path} has no checkpoint any more, but its weights are needed; "
+            f"remove {folder.path} to train it again"
         )
     return selected_weights(checkpoint)
 

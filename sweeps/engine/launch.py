@@ -1,32 +1,21 @@
 """One Ray Tuner over the runs of a plan: Ray schedules, reuses workers and restarts what died."""
 
 import logging
-import os
 import traceback
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
 
 from fsar_core.config import RunConfig
 from sweeps.engine.job import Job, carry_out
 from sweeps.engine.plan import Plan, PlannedRun, steps_done
 from sweeps.engine.records import Point, RunFolder
 from sweeps.engine.site import BadRequest, Site
-
-for _name, _value in {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-}.items():
-    os.environ.setdefault(_name, _value)  # Ray reads them when it is imported
-
-import ray
-from ray import tune
-from ray.tune.experiment import Trial
-from ray.tune.search import Searcher
 
 
 class Watcher(Protocol):
@@ -47,11 +36,8 @@ def ray_session(site: Site) -> Generator[None]:
         try:
             ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
         except ConnectionError as error:
-            raise BadRequest(
-                [
-                    f"the site says ray = 'auto', but no Ray cluster is running here ({error}); start one, or use ray = 'local'"
-                ]
-            ) from error
+            fault = f"the site says ray = 'auto', but no Ray cluster is running here ({error})"
+            raise BadRequest([f"{fault}; start one, or use ray = 'local'"]) from error
     else:
         ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
@@ -166,6 +152,7 @@ def jobs_of(plan: Plan, site: Site, git_commit: str) -> dict[str, Job]:
 def job_of(
     planned: PlannedRun, folders: Mapping[str, RunFolder], fingerprints: Mapping[str, str], site: Site, git_commit: str
 ) -> Job:
+    """``folders``: by key, of all runs that ``planned`` needs."""
     by_target = zip((need.target for need in planned.run.needs), planned.needs, strict=True)
     return Job(
         run=planned.run,

@@ -7,6 +7,7 @@ from fsar_core.checkpoint import latest_checkpoint, read_state
 from fsar_core.config import EvalConfig, RunConfig
 from search_spaces.table import Cell
 from sweeps.engine.records import RunFolder, Store
+from sweeps.engine.results import UnreadableResultError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class PlannedRun:
 
     @property
     def done(self) -> bool:
+        """Trained, and every evaluation is recorded."""
         return self.trained and not self.missing
 
 
@@ -41,15 +43,19 @@ class Plan:
     """By data set."""
 
     def todo(self) -> tuple[PlannedRun, ...]:
+        """The runs that lack something."""
         return tuple(run for run in self.runs if not run.done)
 
     def complete(self) -> bool:
+        """Whether everything is recorded."""
         return not self.todo()
 
     def evaluations(self) -> int:
+        """Distinct ones, over all runs."""
         return sum(len(run.evaluations) for run in self.runs)
 
     def evaluations_known(self) -> int:
+        """Those that are recorded."""
         return sum(len(run.evaluations) - len(run.missing) for run in self.runs)
 
 
@@ -62,7 +68,10 @@ def asked(cells: Iterable[Cell], seeds: Iterable[int]) -> list[tuple[RunConfig, 
 def make_plan(
     wanted: Iterable[tuple[RunConfig, EvalConfig | None]], store: Store, fingerprints: Mapping[str, str]
 ) -> Plan:
-    """``None`` asks for a training alone. ``fingerprints`` must know every data set of the runs and evaluations."""
+    """``None`` asks for a training alone. ``fingerprints`` must know every data set of the runs and evaluations.
+
+    Raises UnreadableResultError for a damaged record.
+    """
     runs: dict[str, RunConfig] = {}
     evaluations: dict[str, dict[str, EvalConfig]] = {}
     cells = 0
@@ -91,12 +100,15 @@ def _planned(
 ) -> PlannedRun:
     fingerprint = fingerprints[run.data.dataset]
     folder = store.folder(run, fingerprint)
-    trained = folder.record() is not None
-    missing = tuple(
-        evaluation
-        for evaluation in evaluations
-        if folder.evaluation(evaluation.eval_id(run), fingerprints[evaluation.dataset or run.data.dataset]) is None
-    )
+    try:
+        trained = folder.record() is not None
+        missing = tuple(
+            evaluation
+            for evaluation in evaluations
+            if folder.evaluation(evaluation.eval_id(run), fingerprints[evaluation.dataset or run.data.dataset]) is None
+        )
+    except ValueError as error:
+        raise UnreadableResultError(folder, "a record", error) from error
     return PlannedRun(
         run=run,
         key=key,

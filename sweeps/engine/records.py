@@ -1,15 +1,14 @@
-"""What is kept of a run: plain files in one folder per run, each written aside and renamed. MLflow is filled from them."""
+"""What is kept of a run: plain files in one folder per run, each written as a whole. MLflow is filled from them."""
 
 import json
-import os
 import shutil
-import uuid
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fsar_core.aside import written_aside
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.frozen import Frozen
 
@@ -51,6 +50,7 @@ class RunRecord(Frozen):
     """Of the weights that are evaluated."""
 
     def steps_per_second(self) -> float:
+        """Optimiser steps, val included in the time."""
         return self.run.training.steps / max(self.train_seconds, 1e-9)
 
 
@@ -98,6 +98,7 @@ class RunFolder:
         return table.column("correct").to_numpy()
 
     def outcomes_path(self, eval_id: str, fingerprint: str) -> Path:
+        """The Parquet file of ``outcomes``."""
         return self._evaluation(eval_id, fingerprint, ".parquet")
 
     def write_evaluation(self, eval_id: str, record: EvaluationRecord, correct: np.ndarray) -> None:
@@ -114,6 +115,7 @@ class RunFolder:
         return None if text is None else json.loads(text)["traceback"]
 
     def write_failure(self, traceback: str) -> None:
+        """Keeps why the run failed until it succeeds."""
         write_aside(self.path / "failure.json", json.dumps({"traceback": traceback}).encode())
 
     def clear_failure(self) -> None:
@@ -139,17 +141,10 @@ class Store:
 
 
 def write_aside(path: Path, content: bytes) -> None:
-    """Writes the whole file under another name, then renames: a reader sees the old file or the new one, never a part."""
+    """The whole file or nothing, in a folder that is made if need be: a reader never sees a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_aside(path) as aside:
+        aside.write_bytes(content)
 
 
 def bytes_free(path: Path) -> int:

@@ -31,6 +31,8 @@ class Request:
     dataset: str = "motionshapes"
     preset: str | None = None
     seeds: int = 2
+    search: int = 0
+    """Points of a search; 0: the table."""
     fresh: bool = False
 
 
@@ -50,13 +52,9 @@ class Prepared:
 
 
 def prepare(request: Request, display: Display) -> Prepared:
-    """Checks site, seeds, preset, data set and disk, then reads the data set. Raises BadRequest with all faults together."""
-    faults: list[str] = []
-    if not 1 <= request.seeds <= _MAX_SEEDS:
-        faults.append(f"--seeds must be between 1 and {_MAX_SEEDS}, got {request.seeds}")
+    """Checks flags, site and disk, then reads the data set. Raises BadRequest with all faults together."""
     preset = request.preset or default_preset(request.dataset)
-    if preset not in PRESETS:
-        faults.append(f"--preset must be one of {', '.join(sorted(PRESETS))}, got {preset!r}")
+    faults = _flag_faults(request, preset)
     site = _tried(faults, lambda: load_site(request.site))
     place = None if site is None else _tried(faults, lambda: site.place(request.dataset))
     if site is not None:
@@ -67,11 +65,26 @@ def prepare(request: Request, display: Display) -> Prepared:
     if faults or site is None or index is None:
         raise BadRequest(faults)
     if index.excluded:
-        display.console.print(f"left out, because they cannot be read: {len(index.excluded)} videos of {index.dataset}")
-        for name, reason in index.excluded:
-            display.console.print(f"  {name}: {reason}", highlight=False)
+        lines = [f"left out, because they cannot be read: {len(index.excluded)} videos of {index.dataset}"]
+        lines += [f"  {name}: {reason}" for name, reason in index.excluded]
+        display.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     recipe = PRESETS[preset](request.dataset)
     return Prepared(site=site, recipe=recipe, index=index, seeds=tuple(range(request.seeds)), fresh=request.fresh)
+
+
+def _flag_faults(request: Request, preset: str) -> list[str]:
+    faults: list[str] = []
+    if not 1 <= request.seeds <= _MAX_SEEDS:
+        faults.append(f"--seeds must be between 1 and {_MAX_SEEDS}, got {request.seeds}")
+    if request.search < 0:
+        faults.append(f"--search must be a number of points, at least 1, got {request.search}")
+    if request.search and request.fresh:
+        faults.append(
+            "--fresh repeats the trainings of a table, a search goes on with its study; leave one of them out"
+        )
+    if preset not in PRESETS:
+        faults.append(f"--preset must be one of {', '.join(sorted(PRESETS))}, got {preset!r}")
+    return faults
 
 
 def clip_faults(index: ClipIndex, wanted: Iterable[tuple[RunConfig, EvalConfig | None]]) -> list[str]:
@@ -122,4 +135,6 @@ def _tried(faults: list[str], action: Callable[[], T]) -> T | None:
         faults += error.faults
     except BadDataset as error:
         faults.append(str(error))
+    except OSError as error:
+        faults.append(f"{error.filename}: {error.strerror or error}; the data set must be readable, or be made there")
     return None

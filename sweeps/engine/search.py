@@ -1,4 +1,4 @@
-"""Search: Optuna proposes, Ray Tune trains and stops early, val decides. The study in its database is the only state."""
+"""Search: Optuna proposes, Ray Tune trains and stops early, val decides. The study is the only state."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +26,7 @@ TWIN = "same_as"
 class StudySearcher(Searcher):
     """Proposes points until the study holds ``budget`` of them, finished, stopped or at work.
 
+    A point that fails takes one from the budget of this launch; the next launch may put another in its place.
     Runs that a point needs first are trained as soon as the point is proposed, once for all points that need them.
     Points left at work by a killed driver are taken up again and go on from their checkpoints.
     """
@@ -49,7 +50,11 @@ class StudySearcher(Searcher):
         ]
         self._held: list[tuple[Trial, Plan]] = []
         self._at_work: dict[str, tuple[PlannedRun, Trial | None]] = {}
-        self._failed_needs = set[str]()
+        self._failed = set[str]()
+        """Keys of the points and needs that failed under this driver; the next launch tries them again."""
+        self._failures = 0
+        self.exhausted = False
+        """Whether the space gave no new point in many draws."""
 
     def suggest(self, trial_id: str) -> Any:
         """A point, or a run that one needs; None while points wait for what they need; FINISHED after the last."""
@@ -72,12 +77,12 @@ class StudySearcher(Searcher):
         record = planned.folder.record()
         if trial is None:
             if record is None:
-                self._failed_needs.add(planned.key)
+                self._failed.add(planned.key)
             return
         if record is not None:
             self._study.tell(trial, record.val_accuracy, skip_if_finished=True)
         elif error or result is None or result.get("failed"):
-            self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+            self._fail(trial, planned.key)
         else:
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
 
@@ -96,9 +101,9 @@ class StudySearcher(Searcher):
         for held in list(self._held):
             trial, plan = held
             missing = [run for run in plan.runs[:-1] if run.folder.record() is None]
-            if any(run.key in self._failed_needs for run in missing):
+            if any(run.key in self._failed for run in missing):
                 self._held.remove(held)
-                self._study.tell(trial, state=TrialState.FAIL)
+                self._fail(trial, plan.runs[-1].key)
             elif not missing:
                 self._held.remove(held)
                 return self._start(trial_id, plan.runs[-1], plan, trial)
@@ -116,6 +121,11 @@ class StudySearcher(Searcher):
         job = job_of(planned, folders, self._fingerprints, self._site, self._commit)
         return {"job": job.model_dump_json(), "key": planned.key, "judged": trial is not None}
 
+    def _fail(self, trial: Trial, key: str) -> None:
+        self._failed.add(key)
+        self._failures += 1
+        self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+
     def _next(self) -> Trial | None:
         """A point to train: one that a dead driver left, or a new one; None when the budget is used."""
         if self._orphans:
@@ -123,21 +133,23 @@ class StudySearcher(Searcher):
             orphan.set_user_attr(KEY, self._plan(orphan).runs[-1].key)  # its driver may have died before this
             return orphan
         for _ in range(_ATTEMPTS):
-            if len(counted(self._study)) >= self._budget:
+            known = counted(self._study)
+            if len(known) + self._failures >= self._budget:
                 return None
             trial = self._study.ask()
             planned = self._plan(trial).runs[-1]
-            twin = next((t for t in counted(self._study) if t.user_attrs.get(KEY) == planned.key), None)
+            twin = next((t for t in known if t.user_attrs.get(KEY) == planned.key), None)
             record = planned.folder.record()
-            trial.set_user_attr(KEY, planned.key)
-            if twin is None and record is None:
-                return trial
             if twin is not None:
                 trial.set_user_attr(TWIN, twin.number)
+            trial.set_user_attr(KEY, planned.key)
+            if twin is None and record is None and planned.key not in self._failed:
+                return trial
             if record is not None:
                 self._study.tell(trial, record.val_accuracy)
             else:
                 self._study.tell(trial, state=TrialState.FAIL)
+        self.exhausted = not self._failures
         return None
 
     def _plan(self, trial: Trial) -> Plan:

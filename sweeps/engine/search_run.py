@@ -10,6 +10,7 @@ from fsar_core.config import RunConfig
 from fsar_core.frozen import content_id
 from search_spaces.space import Space
 from sweeps.engine.launch import Telling, fit, ray_session
+from sweeps.engine.plan import make_plan
 from sweeps.engine.records import Store
 from sweeps.engine.request import Prepared, Request, clip_faults, prepare
 from sweeps.engine.search import StudySearcher, counted, open_study
@@ -23,8 +24,9 @@ REDUCTION = 3
 """ASHA keeps the best third at every rung."""
 
 
-def run_search(request: Request, space: Space, points: int, console: Console, *, dry_run: bool) -> bool:
-    """Completes a study of ``points`` points and shows it. False if a point has failed."""
+def run_search(request: Request, space: Space, console: Console, *, dry_run: bool) -> bool:
+    """Completes a study of ``request.search`` points and shows it. False if points are missing, as when some failed."""
+    points, exhausted = request.search, False
     display = Display(console)
     with display.shown():
         prepared = prepare(request, display)
@@ -36,15 +38,18 @@ def run_search(request: Request, space: Space, points: int, console: Console, *,
         with sweep_lock(prepared.site.storage, f"search/{space.name}"):
             study = open_study(prepared.site.optuna_uri(), name, space)
             if len(_done(study)) < points:
-                _train(study, space, points, prepared, example, display)
+                exhausted = _train(study, space, points, prepared, example, display)
         record_search(opened_tracking(prepared), space.name, study, prepared.index.dataset)
     show(study, console)
-    return not any(trial.state is TrialState.FAIL and "same_as" not in trial.user_attrs for trial in study.trials)
+    if exhausted:
+        console.print(f"the space gave no new point in many draws; it may have no more than {len(_done(study))}")
+    return exhausted or len(_done(study)) >= points
 
 
 def study_name(space: Space, prepared: Prepared) -> str:
     """Equal for searches that may share their trials: same space, data and recipe."""
-    return f"{space.name}/{prepared.index.dataset}-{content_id(prepared.recipe.canonical_json(), prepared.index.fingerprint)}"
+    settings = content_id(prepared.recipe.canonical_json(), prepared.index.fingerprint)
+    return f"{space.name}/{prepared.index.dataset}-{settings}"
 
 
 def show(study: optuna.Study, console: Console) -> None:
@@ -77,7 +82,8 @@ def value_of(trial: optuna.trial.FrozenTrial) -> float:
 
 def _train(
     study: optuna.Study, space: Space, points: int, prepared: Prepared, example: RunConfig, display: Display
-) -> None:
+) -> bool:
+    """True if the space had no more new points."""
     site = prepared.site
     decode(prepared, display)
     store = Store(site.storage)
@@ -91,9 +97,12 @@ def _train(
         reduction_factor=REDUCTION,
     )
     left = points - len(_done(study))
-    watcher = RunWatcher(display, opened_tracking(prepared), runs=left, steps=left * example.training.steps)
+    needs = [run for run in make_plan([(example, None)], store, prepared.fingerprints()).runs[:-1] if not run.trained]
+    steps = left * example.training.steps + sum(run.steps_left for run in needs)
+    watcher = RunWatcher(display, opened_tracking(prepared), runs=left + len(needs), steps=steps)
     with ray_session(site):
         fit(searcher, site, Telling(watcher), scheduler)
+    return searcher.exhausted
 
 
 def _done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -1,17 +1,20 @@
-"""Facts of a machine or cluster: where data, records and services are, and what a run may use. Never part of a run's id."""
+"""Facts of a machine or cluster: where data, records and services are, what a run may use. Not part of a run's id."""
 
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from fsar_core.data.config import DATASET_NAME
 from fsar_core.data.datasets import DatasetPlace
 from fsar_core.frozen import Frozen
 from fsar_core.train import Precision
 
 SITES = Path(__file__).resolve().parents[2] / "cluster" / "sites"
+_LONGEST = 200
 
 
 class BadRequest(Exception):  # noqa: N818 - what it says where it is raised: the request cannot be carried out
@@ -37,7 +40,7 @@ class Site(Frozen):
     """Records, checkpoints, tables. Must be shared by all nodes of a cluster."""
     cache: Path = Path(".data/cache")
     """Decoded frames and indices, local to each node."""
-    datasets: dict[str, DatasetEntry]
+    datasets: dict[Annotated[str, Field(pattern=DATASET_NAME)], DatasetEntry]
     weights: Path | None = None
     """Folder of pretrained weights, for machines without internet."""
     tracking_uri: str | None = None
@@ -46,24 +49,21 @@ class Site(Frozen):
     """Optuna. None: an SQLite file in ``storage``."""
     ray: Literal["local", "auto"] = "local"
     """``local``: a Ray of its own on this machine. ``auto``: the running cluster (what ``ray submit`` needs)."""
-    cpus_per_run: float = Field(1, gt=0)
-    gpus_per_run: float = Field(0, ge=0)
+    cpus_per_run: float = Field(default=1, gt=0)
+    gpus_per_run: float = Field(default=0, ge=0)
     """Fractions share a GPU."""
     precision: Precision = "fp32"
-    retries: int = Field(3, ge=0)
+    retries: int = Field(default=3, ge=0)
     """Restarts of a run whose worker died. Errors in the run itself are not repeated."""
-    checkpoint_seconds: float = Field(60, gt=0)
+    checkpoint_seconds: float = Field(default=60, gt=0)
     """At most this much work is lost to a kill."""
 
     def place(self, dataset: str) -> DatasetPlace:
         """Raises BadRequest, naming the known ones, for a data set that the site does not have."""
         if dataset not in self.datasets:
             known = ", ".join(sorted(self.datasets))
-            raise BadRequest(
-                [
-                    f"data set {dataset!r} is not in the site file; it has: {known}. Add [datasets.{dataset}] with its root"
-                ]
-            )
+            fault = f"data set {dataset!r} is not in the site file; it has: {known}"
+            raise BadRequest([f"{fault}. Add [datasets.{dataset}] with its root"])
         entry = self.datasets[dataset]
         return DatasetPlace(
             name=dataset,
@@ -74,9 +74,11 @@ class Site(Frozen):
         )
 
     def mlflow_uri(self) -> str:
+        """Of the store that is in use."""
         return self.tracking_uri or f"sqlite:///{self.storage / 'mlflow.db'}"
 
     def optuna_uri(self) -> str:
+        """Of the database that is in use."""
         return self.study_uri or f"sqlite:///{self.storage / 'studies.db'}"
 
 
@@ -91,8 +93,14 @@ def load_site(name: str) -> Site:
         return _absolute(Site.model_validate_json(json.dumps(content, default=str)))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadRequest([f"site {path}: not a TOML file: {error}"]) from error
+    except OSError as error:
+        raise BadRequest([f"site {path}: cannot be read: {error.strerror or error}"]) from error
     except ValidationError as error:
-        raise BadRequest([f"site {path}: {line}" for line in described(error)]) from error
+        raise BadRequest([f"site {path}: {line}" for line in described(error, _known_keys)]) from error
+
+
+def _known_keys(where: tuple[int | str, ...]) -> str:
+    return ", ".join(Site.model_fields if len(where) == 1 else DatasetEntry.model_fields)
 
 
 def _absolute(site: Site) -> Site:
@@ -107,11 +115,19 @@ def _full(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
-def described(error: ValidationError) -> list[str]:
-    """Each fault as path, what must hold, and what came."""
+def described(error: ValidationError, known: Callable[[tuple[int | str, ...]], str] | None = None) -> list[str]:
+    """Each fault as path, what must hold, and what came. ``known`` names the keys that are allowed beside a path."""
     lines: list[str] = []
-    for fault in error.errors():
+    for fault in error.errors(include_url=False):
         where = ".".join(str(part) for part in fault["loc"]) or "value"
-        came = "" if fault["type"] in ("missing", "extra_forbidden") else f", got {fault['input']!r}"
-        lines.append(f"{where}: {fault['msg']}{came}")
+        if fault["type"] == "extra_forbidden" and known is not None:
+            lines.append(f"{where}: there is no such key; it must be one of {known(fault['loc'])}")
+        else:
+            came = "" if fault["type"] in ("missing", "extra_forbidden") else f", got {_short(fault['input'])}"
+            lines.append(f"{where}: {fault['msg']}{came}")
     return lines
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

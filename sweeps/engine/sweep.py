@@ -22,7 +22,7 @@ from sweeps.engine.records import Store, write_aside
 from sweeps.engine.request import Prepared, Request, clip_faults, prepare
 from sweeps.engine.results import TableResult, collect
 from sweeps.engine.site import BadRequest, described
-from sweeps.engine.tracking import Tracking
+from sweeps.engine.tracking import Tracking, TrackingError
 from sweeps.engine.tracking import prepare as prepare_store
 from sweeps.engine.watch import Display, RunWatcher
 
@@ -40,7 +40,7 @@ def dry_run(request: Request, grid: Grid, console: Console) -> None:
 
 
 def run_table(request: Request, grid: Grid, console: Console) -> bool:
-    """Completes a table and shows it. False if a cell has failed."""
+    """Completes a table and shows it. False if a cell has no number. Raises TrackingError, after all else is done."""
     display = Display(console)
     with display.shown():
         prepared = prepare(request, display)
@@ -48,9 +48,15 @@ def run_table(request: Request, grid: Grid, console: Console) -> bool:
         store = _store(prepared, table)
         with sweep_lock(prepared.site.storage, table.name):
             plan = make_plan(asked(table.cells, prepared.seeds), store, prepared.fingerprints())
-            result = _completed(table, plan, store, prepared, display)
+            tracking = opened_tracking(prepared)
+            _train(plan, prepared, tracking, display)
+            result = collect(table, prepared.seeds, store, prepared.index.fingerprint, prepared.index.fingerprint)
+            write_files(result, _table_folder(prepared, table))
+            trouble = _record(result, plan, store, prepared, tracking)
     show(result, prepared, console)
-    return result.state != "failed"
+    if trouble is not None:
+        raise trouble
+    return result.state == "done"
 
 
 def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
@@ -68,7 +74,8 @@ def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
         ("steps to do", f"{sum(planned.steps_left for planned in todo)}"),
         (
             "time",
-            f"{guess.wall_seconds / 60:.1f} min on this machine ({guess.run_seconds / 3600:.2f} run-hours; {guess.probed} kinds measured now)",
+            f"{guess.wall_seconds / 60:.1f} min on this machine "
+            f"({guess.run_seconds / 3600:.2f} run-hours; {guess.probed} kinds measured now)",
         ),
     ]
     for name, text in lines:
@@ -77,32 +84,37 @@ def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
 
 def show(result: TableResult, prepared: Prepared, console: Console) -> None:
     """The table, its files, and where to look further."""
-    console.print(terminal(result))
+    console.print(terminal(result, console.width))
     folder = _table_folder(prepared, result.table)
-    console.print(
-        f"plot    {folder / 'plot.png'}\nfiles   {folder}/table.{{md,csv,tex,html}}\nMLflow  make ui", highlight=False
-    )
+    where = f"plot    {folder / 'plot.png'}\nfiles   {folder}/table.{{md,csv,tex,html}}\nMLflow  make ui"
+    console.print(where, highlight=False, markup=False, soft_wrap=True)
 
 
-def _completed(table: Table, plan: Plan, store: Store, prepared: Prepared, display: Display) -> TableResult:
-    tracking = opened_tracking(prepared)
-    if not plan.complete():
-        from sweeps.engine.launch import ray_session, run_plan  # Ray takes a second to import
+def _train(plan: Plan, prepared: Prepared, tracking: Tracking, display: Display) -> None:
+    if plan.complete():
+        return
+    decode(prepared, display)
+    from sweeps.engine.launch import ray_session, run_plan  # Ray takes a second to import
 
-        decode(prepared, display)
-        todo = plan.todo()
-        steps = sum(planned.steps_left for planned in todo)
-        with ray_session(prepared.site):
-            watcher = RunWatcher(display, tracking, runs=len(todo), steps=steps)
-            run_plan(plan, prepared.site, git_commit(), watcher)
-    for planned in plan.runs:
-        if planned.folder.record() is not None:
-            tracking.record_run(planned.key, planned.folder)
-    fingerprint = prepared.index.fingerprint
-    result = collect(table, prepared.seeds, store, fingerprint, fingerprint)
-    write_files(result, _table_folder(prepared, table))
-    tracking.record_table(result, _launch_key(result, store), prepared.index.dataset)
-    return result
+    todo = plan.todo()
+    steps = sum(planned.steps_left for planned in todo)
+    with ray_session(prepared.site):
+        watcher = RunWatcher(display, tracking, runs=len(todo), steps=steps)
+        run_plan(plan, prepared.site, git_commit(), watcher)
+
+
+def _record(
+    result: TableResult, plan: Plan, store: Store, prepared: Prepared, tracking: Tracking
+) -> TrackingError | None:
+    """What went wrong is given back: the table is shown first."""
+    try:
+        for planned in plan.runs:
+            if planned.folder.record() is not None:
+                tracking.record_run(planned.key, planned.folder)
+        tracking.record_table(result, _launch_key(result, store), prepared.index.dataset)
+    except TrackingError as error:
+        return error
+    return None
 
 
 def opened_tracking(prepared: Prepared) -> Tracking:
@@ -126,13 +138,16 @@ def sweep_lock(root: Path, name: str) -> Generator[None]:
     """One driver per sweep: a second one is refused at once. The lock dies with its process."""
     path = root / "locks" / f"{name.replace('/', '-')}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
     try:
-        with FileLock(path, timeout=0):
-            yield
+        lock.acquire(timeout=0)
     except Timeout as error:
-        raise BadRequest(
-            [f"another driver runs {name!r} on this storage (lock {path}); wait for it or stop it"]
-        ) from error
+        fault = f"another driver runs {name!r} on this storage (lock {path}); wait for it or stop it"
+        raise BadRequest([fault]) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_files(result: TableResult, folder: Path) -> None:

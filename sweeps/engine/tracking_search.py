@@ -17,7 +17,7 @@ _PAGE = 500
 
 
 def record_search(tracking: Tracking, space: str, study: optuna.Study, dataset: str) -> str:
-    """Adds the trials that MLflow does not have yet and renews the ranking. Gives the parent's id. Only val accuracies."""
+    """Adds the trials that MLflow does not have yet and renews the ranking, by val alone. Gives the parent's id."""
     with reaching(tracking.uri), locked(tracking.uri):
         experiment = tracking.experiment(f"search/{space}")
         runs = {run.data.tags["fsar.key"]: run for run in _all(tracking, experiment, study.study_name)}

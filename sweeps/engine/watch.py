@@ -1,4 +1,4 @@
-"""What a person sees while work goes on: bars with counts, rates and time left; plain lines where there is no terminal."""
+"""What a person sees of work that goes on: bars with counts, rates, time left; plain lines without a terminal."""
 
 import time
 from collections.abc import Callable, Generator
@@ -34,6 +34,7 @@ class Display:
 
     @contextmanager
     def shown(self) -> Generator[None]:
+        """Bars appear within it."""
         with self._bars:
             yield
 
@@ -63,7 +64,7 @@ class Display:
         if self.console.is_terminal or (not last and now - self._lines.get(name, 0.0) < _LINE_EVERY_S):
             return
         self._lines[name] = now
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
 
 class StepBar:
@@ -80,7 +81,7 @@ class StepBar:
         failures = f", {failed} failed" if failed else ""
         note = f"steps, {rate:.1f}/s; runs: {finished}/{self._runs} done, {running} at work{failures}"
         self._bars.update(self._task, completed=steps, total=expected, note=note)
-        left = f"{(expected - steps) / rate / 60:.1f} min left" if steps else "time left not known yet"
+        left = f"{max(0, expected - steps) / rate / 60:.1f} min left" if steps else "time left not known yet"
         self._display.line(
             "training", f"training: {steps}/{expected} {note}, {left}", last=finished + failed == self._runs
         )
@@ -101,7 +102,8 @@ class RunWatcher:
 
     def started(self, run_key: str, run: RunConfig, step: int) -> None:
         self._runs[run_key] = run
-        self._reached[run_key] = self._from[run_key] = step
+        self._reached[run_key] = step
+        self._from.setdefault(run_key, step)
         self._at_work.add(run_key)
         self._show()
 

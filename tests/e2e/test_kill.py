@@ -56,7 +56,7 @@ def undisturbed(benchmark: Path, tmp_path_factory: pytest.TempPathFactory) -> Pl
 
 @pytest.fixture(scope="module")
 def disturbed(benchmark: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[str, list[int]]]:
-    """The same sweep with its driver killed six times and its workers three times; and the steps of the checkpoints that the kills left."""
+    """The same sweep with its driver killed six times; and the steps of the checkpoints that the kills left."""
     place = Place(tmp_path_factory.mktemp("disturbed"), benchmark)
     left: dict[str, list[int]] = {}
     for moment in DRIVER_MOMENTS.values():

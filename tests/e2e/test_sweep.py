@@ -3,8 +3,11 @@
 import sqlite3
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.trial import TrialState
 
+from sweeps.engine.search import KEY, counted
 from tests.e2e.sweeping import Place
 
 pytestmark = pytest.mark.timeout(900)
@@ -76,11 +79,11 @@ def test_a_search_is_continued_and_leaves_test_alone(place: Place) -> None:
     two = place.run("--search", "5")
     assert two.returncode == 0, two.stdout
     assert "5 points" in two.stdout
-    with sqlite3.connect(place.storage / "studies.db") as database:
-        states = [row[0] for row in database.execute("SELECT state FROM trials")]
-        keys = [row[0] for row in database.execute("SELECT value_json FROM trial_user_attributes WHERE key = 'run'")]
-    assert set(states) <= {"COMPLETE", "PRUNED"}
-    assert len(set(keys)) == 5
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{place.storage / 'studies.db'}")
+    points = counted(study)
+    assert {trial.state for trial in points} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert len({trial.user_attrs[KEY] for trial in points}) == len(points) == 5
+    assert points[0].params == {"region": "ambiguous_visible", "masked_in_2s": 4, "lambda": 0.5}
     with sqlite3.connect(place.storage / "mlflow.db") as database:
         trials = database.execute("SELECT COUNT(*) FROM tags WHERE key = 'fsar.kind' AND value = 'trial'").fetchone()[0]
     assert trials == 5

@@ -1,13 +1,13 @@
 """Methods as they are after some training, as far as tests care: clips differ in their features, and clearly."""
 
 import numpy as np
-import tiny
 import torch
 from torch import nn
 
 from fsar_core.data.transforms import normalise
 from fsar_core.episode import Clips, Episode
 from fsar_core.method import Method, MethodConfig
+from tests.fsar_core import tiny
 
 CLASSES = 6
 

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from videos import write_video
 
 from fsar_core.data import clip_index, probe_memory
 from fsar_core.data.clip_index import BadDataset, ClipIndex, index_folder
 from fsar_core.data.processes import Lost, one_by_one, spread
+from tests.fsar_core.videos import write_video
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-import tiny
 from pydantic import ValidationError
 
 from fsar_core.backbones import ResNet
@@ -15,6 +14,7 @@ from fsar_core.matchers import Otam
 from fsar_core.method import Head, MethodConfig, Step
 from fsar_core.methods import sgtm
 from fsar_core.stages import ClassScores, SpatialPool, TokenTransformer
+from tests.fsar_core import tiny
 
 POOLED = Step(name="pooled", stage=SpatialPool.Config())
 ENCODED = Step(name="encoded", stage=TokenTransformer.Config(token_dim=8))

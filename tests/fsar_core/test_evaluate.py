@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from lively import built
 from torch import Tensor
 
 from fsar_core.config import EvalConfig
@@ -16,6 +14,8 @@ from fsar_core.evaluate import Evaluation, cached_logits, embed_clips, evaluate,
 from fsar_core.matchers import BiMhm, MatcherConfig, Otam, ProtoNet, TimeAveraged
 from fsar_core.method import Head, Method, MethodConfig
 from fsar_core.methods import sgtm
+from tests.fsar_core import tiny
+from tests.fsar_core.lively import built
 
 CPU = torch.device("cpu")
 MATCHERS: dict[str, MatcherConfig] = {
@@ -37,19 +37,38 @@ def episodes(source: ClipSource, *, shot: int, queries: int, count: int = 6) -> 
     )
 
 
-def both_ways(config: MethodConfig, *, shot: int, queries: int) -> tuple[Tensor, Tensor]:
+def both_ways(config: MethodConfig, *, shot: int, queries: int, count: int = 6) -> tuple[Tensor, Tensor]:
+    """Logits of the first six of ``count`` episodes. Many share a table of all pairs of clips, few do not."""
     method, source = built(config), tiny.clips("test")
-    listed = episodes(source, shot=shot, queries=queries)
+    listed = episodes(source, shot=shot, queries=queries, count=count)
     features = embed_clips(method, source, CPU, names=method.read_by_heads())
-    plain = [plain_logits(method, source, listed, i, CPU) for i in range(len(listed))]
-    return cached_logits(method, features, listed), torch.stack(plain)
+    plain = [plain_logits(method, source, listed, i, CPU) for i in range(6)]
+    return cached_logits(method, features, listed)[:6], torch.stack(plain)
 
 
+def test_many_episodes_share_a_table_and_few_gather_their_own_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+    pair_scores = Otam.pair_scores
+
+    def noted(matcher: Otam, query: Tensor, support: Tensor) -> Tensor:
+        asked.append(tuple(support.shape[:-2]))
+        return pair_scores(matcher, query, support)
+
+    monkeypatch.setattr(Otam, "pair_scores", noted)
+    method, source = built(tiny.METHODS["baseline"]), tiny.clips("test")
+    features = embed_clips(method, source, CPU, names=("matching",))
+    for count in (6, 60):
+        cached_logits(method, features, episodes(source, shot=1, queries=1, count=count))
+    assert asked == [(6, 4), (48,)]
+
+
+@pytest.mark.parametrize("count", [6, 60])
 @pytest.mark.parametrize("queries", [1, 2])
 @pytest.mark.parametrize("shot", [1, 3])
 @pytest.mark.parametrize("matcher", MATCHERS)
-def test_look_ups_give_the_logits_of_the_plain_way(matcher: str, shot: int, queries: int) -> None:
-    cached, plain = both_ways(sgtm.baseline(tiny.BACKBONE, MATCHERS[matcher]), shot=shot, queries=queries)
+def test_look_ups_give_the_logits_of_the_plain_way(matcher: str, shot: int, queries: int, count: int) -> None:
+    config = sgtm.baseline(tiny.BACKBONE, MATCHERS[matcher])
+    cached, plain = both_ways(config, shot=shot, queries=queries, count=count)
     assert cached.shape == (6, 4 * queries, 4)
     assert plain.std(-1).mean() > 0.02
     torch.testing.assert_close(cached, plain, rtol=1e-5, atol=1e-5)
@@ -69,12 +88,12 @@ def test_look_ups_of_several_weighted_heads_give_the_logits_of_the_plain_way(sho
 
 def test_look_ups_in_small_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     config = sgtm.baseline(tiny.BACKBONE, Otam.Config(shots="features"))
-    for shot in (1, 3):
-        whole, _ = both_ways(config, shot=shot, queries=2)
+    for shot, count in ((1, 60), (1, 6), (3, 6)):
+        whole, _ = both_ways(config, shot=shot, queries=2, count=count)
         with monkeypatch.context() as small:
             small.setattr("fsar_core.evaluate._BYTES_AT_ONCE", 40_000)
             small.setattr("fsar_core.evaluate._VIDEOS_AT_ONCE", 5)
-            portions, _ = both_ways(config, shot=shot, queries=2)
+            portions, _ = both_ways(config, shot=shot, queries=2, count=count)
         torch.testing.assert_close(portions, whole, rtol=1e-5, atol=1e-5)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from videos import cut_file, numbers_in, write_video
 
 from fsar_core.data import aside, cache_shards
 from fsar_core.data.clip_index import ClipIndex, index_folder
@@ -18,6 +17,7 @@ from fsar_core.data.frame_cache import CacheError, FrameCache, Resize, build_cac
 from fsar_core.data.resize import resize_frames
 from fsar_core.data.video import read_frames
 from fsar_core.frozen import Frozen
+from tests.fsar_core.videos import cut_file, numbers_in, write_video
 
 SMALL = Resize("squeeze", 32)
 LAYOUT = [("train", "run"), ("val", "sit"), ("test", "wave")]

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matcher_cases import VARIANTS, logits, randn
 from torch import Tensor
 
 from fsar_core.episode import Features
 from fsar_core.matchers import BiMhm, MatcherConfig, Otam, ProtoNet, TimeAveraged
 from fsar_core.matchers.otam import alignment_cost
+from tests.fsar_core.matcher_cases import VARIANTS, logits, randn
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

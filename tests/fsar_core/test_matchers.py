@@ -4,7 +4,6 @@ from itertools import product
 
 import pytest
 import torch
-from matcher_cases import SHAPE, VARIANTS, logits, randn
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -12,6 +11,7 @@ from fsar_core.episode import Features
 from fsar_core.frozen import Frozen
 from fsar_core.matchers import MATCHERS, Matcher, MatcherConfig, Otam
 from fsar_core.matchers.otam import alignment_cost
+from tests.fsar_core.matcher_cases import SHAPE, VARIANTS, logits, randn
 
 every_variant = pytest.mark.parametrize("config", VARIANTS, ids=lambda c: c.canonical_json())
 

@@ -4,9 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
-from lively import CLASSES, all_clips, built, episode
 from torch import Tensor
 
 from fsar_core.checkpoint import drop_parts, save_checkpoint, selected_weights
@@ -19,6 +17,8 @@ from fsar_core.method import Head, Method, MethodConfig, Output
 from fsar_core.methods import sgtm
 from fsar_core.optimizer import OptimizerConfig
 from fsar_core.train import train
+from tests.fsar_core import tiny
+from tests.fsar_core.lively import CLASSES, all_clips, built, episode
 
 CASES: dict[str, MethodConfig] = tiny.METHODS | {
     f"{name}-{matcher().kind}": method.model_copy(update={"heads": (Head(matcher=matcher(), reads="matching"),)})
@@ -120,9 +120,9 @@ class TestEveryMethod:
             half = method.predict(whole)
         assert half.dtype == torch.float32
         assert not torch.equal(half, full)
-        # bfloat16 keeps 8 bits: through ten layers, frame cosines move by a few hundredths at most
+        # bfloat16 keeps 8 bits; measured: through ten layers a frame distance moves by 0.01 on average
         scale = {"protonet": 1, "time_averaged": 0.25}.get(config.heads[0].matcher.kind, 2) * tiny.FRAMES
-        assert (half - full).abs().max() < 0.03 * scale
+        assert (half - full).abs().max() < 0.02 * scale
 
 
 @each_method

@@ -3,12 +3,12 @@
 import math
 
 import pytest
-import tiny
 import torch
 from torch import nn
 
 from fsar_core.optimizer import Cosine, OptimizerConfig, Steps
 from fsar_core.train import Progress, TrainState, train
+from tests.fsar_core import tiny
 
 
 def groups(config: OptimizerConfig, name: str = "sgtm") -> dict[str, tuple[float, float]]:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from torch import Tensor
 
 from fsar_core.checkpoint import latest_checkpoint, selected_weights
 from fsar_core.config import RunConfig
 from fsar_core.train import Progress, TrainState, train
+from tests.fsar_core import tiny
 
 
 class Killed(Exception):  # noqa: N818 - what happens to the training in these tests

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from numpy.typing import NDArray
 
+from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.config import NORMALISATIONS, DataConfig, Flip, Jitter
 from fsar_core.data.frame_sampling import frame_indices
 from fsar_core.data.transforms import Geometry, central, cut, drawn, jitter, normalise
 from fsar_core.seeds import generator
+from tests.fsar_core import tiny
 
 HEIGHT, WIDTH, CROP = 11, 14, 8
 
@@ -142,6 +143,19 @@ def test_a_random_test_sampling_is_fixed_by_clip_and_seed_whatever_is_asked_besi
     assert torch.equal(together[2], source.test_videos([7], "segment-random")[0])
     others = [source.test_videos([1, 4, 7], "segment-random", seed=seed) for seed in range(1, 4)]
     assert not all(torch.equal(together, other) for other in others)
+
+
+class Counted:
+    """Frame t is of colour t."""
+
+    def frames(self, clip_name: str) -> NDArray[np.uint8]:
+        return np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, tiny.SIZE, tiny.SIZE, 3))
+
+
+def test_a_random_test_sampling_takes_other_frames_of_every_clip() -> None:
+    source = ClipSource(tiny.index(), "test", Counted(), tiny.data())
+    picked = source.test_videos(range(20), "segment-random")[:, :, 0, 0, 0]
+    assert len({tuple(own) for own in picked.tolist()}) > 15
 
 
 def test_training_clips_are_a_pure_function_of_the_generator() -> None:

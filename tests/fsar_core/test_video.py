@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from videos import cut_file, numbers_in, with_edit_list, write_sound, write_video
 
 from fsar_core.data import video
 from fsar_core.data.video import UnreadableVideo, probe, read_frames
+from tests.fsar_core.videos import cut_file, numbers_in, with_edit_list, write_sound, write_video
 
 PLAIN: dict[str, dict[str, Any]] = {
     "bframes.mp4": {"options": {"bf": "3", "g": "250"}},

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from fsar_core.backbones import BackboneConfig, SmallNet
-from fsar_core.config import ClipBatches, EpisodeBatches, Need, RunConfig, Selection, Training
+from fsar_core.config import ClipBatches, EpisodeBatches, RunConfig, Selection, Training
 from fsar_core.data.clip_index import Clip, ClipIndex
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.config import DataConfig, Flip, Jitter
@@ -100,11 +100,10 @@ METHODS: dict[str, MethodConfig] = {
 }
 
 
-def run(name: str = "sgtm", **changes: object) -> RunConfig:
+def run(name: str = "sgtm") -> RunConfig:
     """A run of one of METHODS; a guide that needs weights keeps random ones."""
-    made = recipe().few_shot(METHODS[name])
-    return RunConfig.model_validate(made.model_dump() | changes) if changes else made
+    return recipe().few_shot(METHODS[name])
 
 
-def started(config: RunConfig, needs: tuple[Need, ...] = ()) -> TrainState:
+def started(config: RunConfig) -> TrainState:
     return TrainState.start(config, CLASSES["train"], CPU, {})

@@ -50,7 +50,7 @@ def table_by_hand(store: Store) -> tuple[TableResult, list[list[np.ndarray]]]:
 
 def rendered(result: TableResult) -> dict[str, str]:
     console = Console(width=200, file=io.StringIO(), record=True)
-    console.print(terminal(result))
+    console.print(terminal(result, 200))
     texts = {"terminal": console.export_text(), "markdown": markdown(result), "html": html_page(result)}
     return {**texts, "latex": latex(result), "csv": csv_text(result)}
 

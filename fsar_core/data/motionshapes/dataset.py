@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from fsar_core.data.aside import written_aside
+from fsar_core.aside import written_aside
 from fsar_core.data.motionshapes.classes import CLASSES, CLIPS_PER_CLASS, Split
 from fsar_core.data.motionshapes.clips import SEED, render
 from fsar_core.data.motionshapes.encoding import FPS, encode

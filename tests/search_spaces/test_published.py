@@ -1,0 +1,56 @@
+"""Printed numbers: read from the shipped tables, found by their settings."""
+
+import csv
+from importlib.resources import files
+
+import pytest
+
+from search_spaces.published import find, printed
+
+NAMES = ("sgtm_table3", "sgtm_table4")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_accuracy_of_a_shipped_table_is_read(name: str) -> None:
+    text = files("search_spaces").joinpath("papers", "tables", f"{name}.csv").read_text(encoding="utf-8")
+    rows = [row for row in csv.DictReader(text.splitlines()) if row["metric"] == "accuracy"]
+    cells = printed(name)
+    assert len(cells) == len(rows) == 8
+    for cell, row in zip(cells, rows, strict=True):
+        assert f"{cell.percent:.2f}" == row["value"]
+        assert (cell.row, cell.dataset, str(cell.way), str(cell.shot)) == (
+            row["row"],
+            row["dataset"],
+            row["way"],
+            row["shot"],
+        )
+
+
+def test_a_value_is_found_by_settings_and_says_where_it_stands() -> None:
+    found = find(NAMES, "Kinetics", 5, {"mask_selection": "middle4_saliency"})
+    assert found is not None
+    assert (found.percent, found.dataset, found.source) == (86.34, "Kinetics", "SGTM, table 4")
+
+
+def test_the_first_table_that_has_a_value_gives_it() -> None:
+    settings = {"mask_selection": "top2+bottom2_saliency"}
+    both = [find(order, "Kinetics", 1, settings) for order in (NAMES, NAMES[::-1])]
+    assert [own.source if own else None for own in both] == ["SGTM, table 3", "SGTM, table 4"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "shot", "settings"),
+    [
+        ("UCF101", 1, {"encoder": False}),
+        ("Kinetics", 3, {"encoder": False}),
+        ("Kinetics", 1, {"encoder": False, "masked_frames": 4}),
+        ("Kinetics", 1, {"no such setting": 1}),
+    ],
+)
+def test_what_is_not_printed_is_not_found(dataset: str, shot: int, settings: dict[str, str | int]) -> None:
+    assert find(NAMES, dataset, shot, dict(settings)) is None
+
+
+def test_a_table_that_is_not_shipped_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError, match="sgtm_table99"):
+        printed("sgtm_table99")

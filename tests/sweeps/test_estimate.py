@@ -1,0 +1,121 @@
+"""How long a plan takes: known speeds are used, unknown ones measured, chains respected."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from fsar_core.config import RunConfig
+from sweeps.engine import estimate as estimates
+from sweeps.engine.estimate import estimate, probe, recorded, slots
+from sweeps.engine.plan import make_plan
+from sweeps.engine.records import Store
+from sweeps.engine.site import Site
+from tests.fsar_core import tiny
+from tests.sweeps.made_plans import FIRST, PRINTS, made_site, needing, write_checkpoint
+from tests.sweeps.made_records import TRAIN, run_config, train_record, write_run
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return made_site(tmp_path)
+
+
+@pytest.fixture
+def probed(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
+    """The runs that are measured; each gives half a second a step."""
+    measured: list[RunConfig] = []
+
+    def made(run: RunConfig, _: Site) -> float:
+        measured.append(run)
+        return 0.5
+
+    monkeypatch.setattr(estimates, "probe", made)
+    return measured
+
+
+def on_cores(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(estimates.os, "cpu_count", lambda: count)
+
+
+def test_a_recorded_speed_is_used_for_runs_of_the_same_work(
+    store: Store, site: Site, probed: list[RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_cores(monkeypatch, 1)
+    done = run_config(seed=0, steps=600)
+    store.folder(done, TRAIN).write_record(train_record(done).model_copy(update={"train_seconds": 120.0}))
+    plan = make_plan([(run_config(seed=seed, steps=600), None) for seed in range(3)], store, PRINTS)
+    assert list(recorded(plan).values()) == [pytest.approx(0.2)]
+    guess = estimate(plan, site)
+    assert probed == []
+    assert guess.probed == 0
+    assert guess.run_seconds == pytest.approx(2 * 600 * 0.2)
+
+
+def test_other_work_is_measured_once_for_each_kind(
+    store: Store, site: Site, probed: list[RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_cores(monkeypatch, 1)
+    runs = [run_config(lam, seed=seed, steps=100) for lam in (0.1, 0.2) for seed in (0, 1)]
+    guess = estimate(make_plan([(run, None) for run in runs], store, PRINTS), site)
+    assert (guess.probed, len(probed)) == (2, 2)
+    assert guess.run_seconds == guess.wall_seconds == pytest.approx(4 * 100 * 0.5)
+
+
+def test_only_the_steps_that_are_left_take_time(store: Store, site: Site, probed: list[RunConfig]) -> None:
+    run = run_config(steps=600)
+    write_checkpoint(store.folder(run, TRAIN), 500)
+    assert estimate(make_plan([(run, None)], store, PRINTS), site).run_seconds == pytest.approx(50)
+
+
+def test_runs_side_by_side_share_the_time_but_a_chain_does_not(
+    store: Store, site: Site, probed: list[RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_cores(monkeypatch, 4)
+    apart = make_plan([(run_config(0.1 * i, steps=100), None) for i in range(1, 5)], store, PRINTS)
+    assert estimate(apart, site).wall_seconds == pytest.approx(4 * 50 / 4)
+    chain = make_plan(
+        [(needing(run_config(steps=100), needing(run_config(0.2, steps=100), FIRST)), None)], store, PRINTS
+    )
+    guess = estimate(chain, site)
+    assert guess.wall_seconds == guess.run_seconds == pytest.approx(50 + 50 + 25)
+
+
+def test_a_complete_plan_takes_no_time(store: Store, site: Site, probed: list[RunConfig]) -> None:
+    write_run(store, run_config())
+    guess = estimate(make_plan([(run_config(), None)], store, PRINTS), site)
+    assert (guess.run_seconds, guess.wall_seconds, guess.probed) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("cpus", "gpus", "expected"), [(1, 0, 8), (2, 0, 4), (0.5, 0, 16), (16, 0, 1), (1, 0.5, 4)])
+def test_as_many_runs_at_a_time_as_cores_and_gpus_allow(
+    site: Site, monkeypatch: pytest.MonkeyPatch, cpus: float, gpus: float, expected: int
+) -> None:
+    on_cores(monkeypatch, 8)
+    monkeypatch.setattr(estimates.torch.cuda, "device_count", lambda: 2)
+    assert slots(site.model_copy(update={"cpus_per_run": cpus, "gpus_per_run": gpus})) == expected
+
+
+def test_a_probe_of_episodes_counts_all_episodes_of_a_step(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "_timed", lambda method, clips: 0.01 * len(clips.videos))
+    run = tiny.run()
+    assert run.batches.kind == "episodes"
+    videos = run.batches.per_step * run.batches.way * (run.batches.shot + run.batches.queries)
+    assert probe(run, site) == pytest.approx(0.01 * videos)
+
+
+def test_a_probe_of_clips_counts_the_whole_batch(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "_timed", lambda method, clips: 0.01 * len(clips.videos))
+    run = tiny.recipe().class_scores(tiny.sgtm.score_layers(tiny.BACKBONE))
+    assert run.batches.kind == "clips"
+    assert probe(run, site) == pytest.approx(0.01 * run.batches.size)
+
+
+@pytest.mark.parametrize("name", ["sgtm", "baseline"])
+def test_a_real_probe_takes_time(site: Site, name: str) -> None:
+    assert 0 < probe(tiny.run(name), site) < 60
+
+
+def test_an_estimate_cannot_be_changed(store: Store, site: Site) -> None:
+    guess = estimate(make_plan([], store, PRINTS), site)
+    assert dataclasses.asdict(guess) == {"run_seconds": 0, "wall_seconds": 0, "probed": 0}

@@ -1,0 +1,159 @@
+"""The order in which Tune gets the runs of a plan, and what becomes of failures. Ray itself is not started."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+
+from sweeps.engine import launch
+from sweeps.engine.job import Job, Tell
+from sweeps.engine.launch import PlanSearcher, Telling, jobs_of, trainable
+from sweeps.engine.plan import make_plan
+from sweeps.engine.records import Point, RunFolder, Store
+from tests.sweeps.made_plans import FIRST, PRINTS, Heard, made_cell, made_job, made_site, needing
+from tests.sweeps.made_records import TRAIN, run_config, write_run
+
+NEEDS = {"first": (), "second": ("first",), "third": ("second",), "alone": ()}
+LAMS = {"first": 0.1, "second": 0.2, "third": 0.3, "alone": 0.4}
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def searcher(tmp_path: Path, heard: Heard) -> PlanSearcher:
+    jobs = {key: made_job(tmp_path, run_config(LAMS[key])) for key in NEEDS}
+    return PlanSearcher(jobs, NEEDS, heard)
+
+
+def folder(tmp_path: Path, key: str) -> RunFolder:
+    return RunFolder(tmp_path / run_config(LAMS[key]).run_id())
+
+
+def test_a_run_is_given_out_once_its_needs_are_done(searcher: PlanSearcher) -> None:
+    assert searcher.suggest("a")["key"] == "first"
+    assert searcher.suggest("b")["key"] == "alone"
+    assert searcher.suggest("c") is None
+    searcher.on_trial_complete("a", {"failed": False})
+    assert searcher.suggest("c")["key"] == "second"
+    assert searcher.suggest("d") is None
+    searcher.on_trial_complete("b", {"failed": False})
+    assert searcher.suggest("d") is None
+    searcher.on_trial_complete("c", {"failed": False})
+    assert searcher.suggest("d")["key"] == "third"
+    assert searcher.suggest("e") == Searcher.FINISHED
+
+
+def test_a_worker_gets_its_whole_job_and_is_not_judged(searcher: PlanSearcher, tmp_path: Path) -> None:
+    given = searcher.suggest("a")
+    assert Job.model_validate_json(given["job"]) == made_job(tmp_path, run_config(LAMS["first"]))
+    assert given["judged"] is False
+
+
+@pytest.mark.parametrize(
+    ("result", "error"), [({"failed": True}, False), ({"failed": False}, True), (None, False)], ids=str
+)
+def test_what_needs_a_failed_run_is_not_started_and_says_why(
+    searcher: PlanSearcher, heard: Heard, tmp_path: Path, result: dict[str, Any] | None, error: bool
+) -> None:
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", result, error)
+    assert searcher.suggest("b")["key"] == "alone"
+    assert searcher.suggest("c") == Searcher.FINISHED
+    assert heard.ended == [("second", True), ("third", True)]
+    assert folder(tmp_path, "second").failure() == "not started: it needs ['first'], which failed"
+    assert folder(tmp_path, "third").failure() == "not started: it needs ['second'], which failed"
+    assert folder(tmp_path, "alone").failure() is None
+
+
+def test_a_job_knows_where_the_weights_lie_that_it_needs(store: Store, tmp_path: Path) -> None:
+    cell = made_cell("a", needing(run_config(), FIRST))
+    write_run(store, FIRST)
+    plan = make_plan([(cell.run, cell.evaluation)], store, PRINTS)
+    (job,) = jobs_of(plan, made_site(tmp_path), "0123").values()
+    assert job.needs == {"backbone": store.folder(FIRST, TRAIN).path}
+    assert job.missing == (cell.evaluation,)
+    assert job.folder == store.folder(cell.run, TRAIN).path
+
+
+def test_an_error_of_the_run_is_recorded_and_told_but_not_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(tune, "report", told.append)
+
+    def broken(_: Job, tell: Tell) -> None:
+        raise ValueError("a bug in a loss")
+
+    monkeypatch.setattr(launch, "carry_out", broken)
+    job = made_job(tmp_path)
+    trainable({"job": job.model_dump_json(), "judged": False})
+    assert told == [{"step": 0, "points": [], "failed": True}]
+    assert "ValueError: a bug in a loss" in (RunFolder(job.folder).failure() or "")
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_only_points_of_a_search_are_judged_by_their_last_look_at_val(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: bool
+) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(tune, "report", told.append)
+    looks = [Point(step=i, time_ms=i, metrics={"val/accuracy": i / 10}) for i in (2, 4)]
+
+    def carried_out(_: Job, tell: Tell) -> None:
+        tell(1, [Point(step=1, time_ms=0, metrics={"train/loss": 1.0})])
+        tell(4, looks)
+
+    monkeypatch.setattr(launch, "carry_out", carried_out)
+    trainable({"job": made_job(tmp_path).model_dump_json(), "judged": judged})
+    assert [report.get("val_accuracy") for report in told] == ([None, 0.4] if judged else [None, None])
+    assert [Point.model_validate(point) for point in told[1]["points"]] == looks
+
+
+def made_trial(job: Job, status: str = Trial.TERMINATED, **last: Any) -> Any:
+    return SimpleNamespace(
+        config={"job": job.model_dump_json(), "key": "k"}, status=status, last_result=last, error_file="e"
+    )
+
+
+def test_the_watcher_hears_of_start_steps_and_end(tmp_path: Path, heard: Heard) -> None:
+    telling, trial = Telling(heard), made_trial(made_job(tmp_path), failed=False)
+    telling.on_trial_start(0, [], trial)
+    telling.on_trial_result(0, [], trial, {"step": 4, "points": [], "failed": False})
+    telling.on_trial_result(0, [], trial, {"step": 0, "points": [], "failed": True})
+    telling.on_trial_complete(0, [], trial)
+    assert (heard.begun, heard.steps, heard.ended) == ([("k", 0)], [("k", 4)], [("k", False)])
+
+
+def test_a_failed_run_is_told_as_failed(tmp_path: Path, heard: Heard) -> None:
+    Telling(heard).on_trial_complete(0, [], made_trial(made_job(tmp_path), failed=True))
+    assert heard.ended == [("k", True)]
+
+
+def test_a_worker_that_died_too_often_is_a_failure_but_one_that_is_restarted_is_not(
+    tmp_path: Path, heard: Heard
+) -> None:
+    job, telling = made_job(tmp_path), Telling(heard)
+    telling.on_trial_error(0, [], made_trial(job, Trial.PENDING))
+    assert heard.ended == []
+    assert RunFolder(job.folder).failure() is None
+    telling.on_trial_error(0, [], made_trial(job, Trial.ERROR))
+    assert heard.ended == [("k", True)]
+    assert "died more often than the site's retries allow" in (RunFolder(job.folder).failure() or "")
+
+
+def test_what_tune_writes_of_searcher_and_callback_holds_no_connection(searcher: PlanSearcher, heard: Heard) -> None:
+    assert searcher.__getstate__() == {}
+    assert Telling(heard).__getstate__() == {}
+
+
+def test_ray_is_quiet_and_leaves_ctrl_c_to_the_driver() -> None:
+    assert os.environ["TUNE_DISABLE_SIGINT_HANDLER"] == "1"
+    assert os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] == "1"
