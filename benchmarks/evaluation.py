@@ -2,8 +2,8 @@
 
   python benchmarks/evaluation.py          about 2 minutes on two cores, one thread
 
-Both ways alternate in one run on the test clips of MotionShapes with the laptop preset's nets; logits are compared first. The plain way
-is timed on few episodes, the cached way on all 10,000, embedding included.
+Both ways alternate in one run on the test clips of MotionShapes with the laptop preset's nets; logits are compared
+first. The plain way is timed on few episodes, the cached way on all 10,000, embedding included.
 """
 
 import time

@@ -1,6 +1,6 @@
-"""Does MotionShapes tell methods apart? Trains each with the laptop preset, prints the tables of benchmarks/motionshapes.md.
+"""Does MotionShapes tell methods apart? Trains each with the laptop preset, for benchmarks/motionshapes.md.
 
-  python benchmarks/motionshapes.py        about 8 minutes on two cores; what is recorded in output/benchmarks is not trained again
+  python benchmarks/motionshapes.py        about 8 minutes on two cores; what is recorded in output is not trained again
 
 "Within pairs" is 2-way 1-shot between a class and its reversal in time: a bag of frames is at 50 % there.
 """
@@ -93,7 +93,7 @@ def pair_accuracies(run: RunConfig, checkpoints: Path, test: ClipSource) -> dict
 
 
 def print_pairs(console: Console) -> None:
-    """A row per method, a column per pair, mean over seeds; the last column is the mean over pairs and its sd over seeds."""
+    """A row per method, a column per pair, means over seeds; last the mean over pairs with its sd over seeds."""
     prepared = prepare(Request(seeds=SEEDS), Display(console))
     site, store = prepared.site, Store(prepared.site.storage)
     test = open_splits(site.place("motionshapes"), prepared.recipe.data, prepared.index)["test"]

@@ -57,7 +57,8 @@ def show(study: optuna.Study, console: Console) -> None:
     trials = counted(study)
     ranked = sorted(trials, key=lambda t: (t.state is TrialState.COMPLETE, value_of(t)), reverse=True)
     names = list(dict.fromkeys(name for trial in ranked for name in trial.params))
-    table = RichTable(title=f"{study.study_name}: {len(_done(study))} points, accuracy on val")
+    console.print(f"{study.study_name}: {len(_done(study))} points, accuracy on val", highlight=False)
+    table = RichTable()
     for heading in ("trial", "val", *names):
         table.add_column(heading, justify="right")
     for trial in ranked[:_SHOWN]:

@@ -14,7 +14,6 @@ from fsar_core.frozen import Frozen
 from fsar_core.train import Precision
 
 SITES = Path(__file__).resolve().parents[2] / "cluster" / "sites"
-_LONGEST = 200
 
 
 class BadRequest(Exception):  # noqa: N818 - what it says where it is raised: the request cannot be carried out
@@ -119,15 +118,11 @@ def described(error: ValidationError, known: Callable[[tuple[int | str, ...]], s
     """Each fault as path, what must hold, and what came. ``known`` names the keys that are allowed beside a path."""
     lines: list[str] = []
     for fault in error.errors(include_url=False):
-        where = ".".join(str(part) for part in fault["loc"]) or "value"
+        where = ".".join(str(part) for part in fault["loc"]) or error.title
         if fault["type"] == "extra_forbidden" and known is not None:
             lines.append(f"{where}: there is no such key; it must be one of {known(fault['loc'])}")
         else:
-            came = "" if fault["type"] in ("missing", "extra_forbidden") else f", got {_short(fault['input'])}"
-            lines.append(f"{where}: {fault['msg']}{came}")
+            shown = fault["type"] != "extra_forbidden" and isinstance(fault["input"], str | int | float)
+            what = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"{where}: {what}" + (f", got {fault['input']!r}" if shown else ""))
     return lines
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

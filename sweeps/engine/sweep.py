@@ -174,7 +174,7 @@ def _checked(grid: Grid, prepared: Prepared) -> Table:
     try:
         table = grid(prepared.recipe)
     except ValidationError as error:
-        raise BadRequest(described(error)) from error
+        raise BadRequest([f"the grid of this sweep: {line}" for line in described(error)]) from error
     faults = clip_faults(prepared.index, ((cell.run, cell.evaluation) for cell in table.cells))
     if faults:
         raise BadRequest(faults)

@@ -1,0 +1,222 @@
+"""What a script prints and how it ends, with trainings made up: Ray is not started."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweeps.engine import launch, search_run
+from sweeps.engine.launch import Watcher
+from sweeps.engine.plan import Plan, PlannedRun
+from sweeps.engine.records import EvaluationRecord
+from sweeps.engine.search import StudySearcher
+from sweeps.engine.site import Site
+from sweeps.engine.tracking import Tracking, TrackingError
+from tests.sweeps.made_folder import files, launched, write_site, write_videos
+from tests.sweeps.made_records import train_record
+from tests.sweeps.mlflow_rows import everything
+
+Outcome = Callable[[PlannedRun, Plan], None]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_videos(tmp_path_factory.mktemp("home") / "videos")
+
+
+@pytest.fixture
+def site(tmp_path: Path, videos: Path, uri: str) -> Path:
+    return write_site(tmp_path, videos, cache=videos.parent / "cache", head=f'tracking_uri = "{uri}"')
+
+
+def without_ray(_: Site) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def succeed(planned: PlannedRun, plan: Plan) -> None:
+    (fingerprint,) = plan.fingerprints.values()
+    record = train_record(planned.run).model_copy(update={"fingerprint": fingerprint})
+    planned.folder.write_record(record)
+    for evaluation in planned.missing:
+        correct = np.arange(evaluation.episodes) % (evaluation.way + 1)
+        measured = EvaluationRecord(
+            run_id=planned.run.run_id(),
+            evaluation=evaluation,
+            fingerprint=fingerprint,
+            accuracy=float((correct / evaluation.way).mean()),
+            ci95=0.05,
+            per_class={},
+            seconds=1.0,
+            ended_ms=record.ended_ms,
+        )
+        planned.folder.write_evaluation(evaluation.eval_id(planned.run), measured, correct)
+
+
+def fail(planned: PlannedRun, plan: Plan) -> None:
+    planned.folder.write_failure("Traceback: the loss is not finite")
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[Plan]]:
+    """Says what becomes of every run; gives the plans that were carried out."""
+
+    def becoming(outcome: Outcome) -> list[Plan]:
+        seen: list[Plan] = []
+
+        def carried_out(plan: Plan, site: Site, commit: str, watcher: Watcher) -> None:
+            seen.append(plan)
+            for planned in plan.todo():
+                outcome(planned, plan)
+
+        monkeypatch.setattr(launch, "ray_session", without_ray)
+        monkeypatch.setattr(launch, "run_plan", carried_out)
+        return seen
+
+    return becoming
+
+
+def test_a_table_is_completed_shown_and_not_done_again(
+    site: Path, plans: Callable[[Outcome], list[Plan]], uri: str
+) -> None:
+    seen = plans(succeed)
+    first = launched(site)
+    assert first.exit_code == 0, first.output
+    assert "baseline" in first.output
+    assert "50.0 ± " in first.output
+    table = site.parent / "output" / "tables" / "made" / "hmdb51"
+    assert str(table / "plot.png") in first.output
+    assert (table / "table.csv").is_file()
+    before, rows = files(site.parent / "output" / "runs"), everything(uri)
+    second = launched(site)
+    assert second.exit_code == 0
+    assert len(seen) == 1
+    assert files(site.parent / "output" / "runs") == before
+    assert everything(uri) == rows
+
+
+def test_a_dry_run_counts_what_is_known_and_starts_nothing(site: Path, plans: Callable[[Outcome], list[Plan]]) -> None:
+    plans(succeed)
+    before = launched(site, "--dry-run").output
+    for line in ("cells         2", "trainings     2, of which 1", "evaluations   2, of which 0", "steps to do   24"):
+        assert line in before
+    assert not (site.parent / "output" / "runs").exists()
+    launched(site)
+    after = launched(site, "--dry-run", "--seeds", "2").output
+    for line in (
+        "trainings     3",
+        "  known       2",
+        "evaluations   4, of which 2",
+        "steps to do   12",
+        "0 kinds measured",
+    ):
+        assert line in after
+
+
+def test_fresh_trains_everything_again_beside_the_record(site: Path, plans: Callable[[Outcome], list[Plan]]) -> None:
+    seen = plans(succeed)
+    launched(site)
+    record = files(site.parent / "output" / "runs")
+    assert launched(site, "--fresh").exit_code == 0
+    assert len(seen[1].todo()) == len(seen[0].todo()) == 2
+    after = files(site.parent / "output" / "runs")
+    assert {path: after[path] for path in record} == record
+    assert len(after) == 2 * len(record)
+    assert launched(site).exit_code == 0
+    assert len(seen) == 2
+
+
+def test_failed_runs_stand_in_the_table_and_in_the_exit_code(
+    site: Path, plans: Callable[[Outcome], list[Plan]]
+) -> None:
+    plans(fail)
+    result = launched(site)
+    assert result.exit_code == 1, result.output
+    assert "failed" in result.output
+    plans(succeed)
+    assert launched(site).exit_code == 0
+
+
+def test_a_table_that_was_not_completed_is_no_success(site: Path, plans: Callable[[Outcome], list[Plan]]) -> None:
+    plans(lambda planned, plan: None)
+    assert launched(site).exit_code == 1
+
+
+def test_ctrl_c_says_how_to_go_on(site: Path, plans: Callable[[Outcome], list[Plan]]) -> None:
+    def interrupted(planned: PlannedRun, plan: Plan) -> None:
+        raise KeyboardInterrupt
+
+    plans(interrupted)
+    result = launched(site)
+    assert result.exit_code == 130
+    assert "the same command goes on from here" in result.output
+    plans(succeed)
+    assert launched(site).exit_code == 0
+
+
+def test_a_tracking_store_that_goes_away_costs_no_number(
+    site: Path, plans: Callable[[Outcome], list[Plan]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans(succeed)
+
+    def away(*_: object) -> None:
+        raise TrackingError("http://nowhere:5000", "connection refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracking, "record_table", away)
+        result = launched(site)
+    assert result.exit_code == 2
+    assert "50.0 ± " in result.output
+    assert "then launch again: results are on disk" in result.output
+    assert (site.parent / "output" / "tables" / "made" / "hmdb51" / "table.csv").is_file()
+    assert launched(site).exit_code == 0
+
+
+def test_a_damaged_record_is_named_and_not_overwritten(site: Path, plans: Callable[[Outcome], list[Plan]]) -> None:
+    plans(succeed)
+    launched(site)
+    path = next((site.parent / "output" / "runs").glob("*/run.json"))
+    path.write_text('{"run": ')
+    for flags in ((), ("--dry-run",)):
+        result = launched(site, *flags)
+        assert result.exit_code == 2
+        assert str(path.parent) in result.output
+        assert "remove the damaged files and launch again" in result.output
+    assert path.read_text() == '{"run": '
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_search_whose_points_are_there_is_shown_and_one_with_gaps_is_no_success(
+    site: Path, monkeypatch: pytest.MonkeyPatch, missing: bool
+) -> None:
+    def fitted(searcher: StudySearcher, *_: object) -> None:
+        for i in range(10):
+            given = searcher.suggest(str(i))
+            if not isinstance(given, dict):
+                break
+            if given["judged"]:
+                searcher.on_trial_result(str(i), {"step": 3, "val_accuracy": 0.3})
+            else:
+                job = Job.model_validate_json(given["job"])
+                RunFolder(job.folder).write_record(train_record(job.run))
+            searcher.on_trial_complete(str(i), {"failed": missing})
+
+    monkeypatch.setattr(search_run, "ray_session", without_ray)
+    monkeypatch.setattr(search_run, "fit", fitted)
+    result = launched(site, "--search", "2")
+    assert result.exit_code == (1 if missing else 0), result.output
+    assert ("0 points" if missing else "2 points") in result.output
+
+
+def test_the_command_line_needs_no_ray_before_it_trains() -> None:
+    code = "import sys, sweeps.engine.cli as c, sweeps.engine.sweep; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_names_every_flag() -> None:
+    output = launched("laptop", "--help").output
+    for flag in ("--site", "--dataset", "--preset", "--seeds", "--search", "--dry-run", "--fresh"):
+        assert flag in output
