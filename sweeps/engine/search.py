@@ -1,11 +1,14 @@
 """Search: Optuna proposes, Ray Tune trains and stops early, val decides. The study is the only state."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search import Searcher
+from sqlalchemy.exc import SQLAlchemyError
 
 from fsar_core.config import RunConfig
 from fsar_core.presets import Recipe
@@ -13,7 +16,8 @@ from search_spaces.space import Space
 from sweeps.engine.launch import job_of
 from sweeps.engine.plan import Plan, PlannedRun, make_plan
 from sweeps.engine.records import Store
-from sweeps.engine.site import Site
+from sweeps.engine.site import BadRequest, Site
+from sweeps.engine.tracking_connection import hide_credentials
 
 _ATTEMPTS = 200
 _HELD_AT_MOST = 4
@@ -170,16 +174,48 @@ def counted(study: optuna.Study) -> list[FrozenTrial]:
     ]
 
 
+def best_first(study: optuna.Study) -> list[FrozenTrial]:
+    """Those that a budget counts: finished ones from the best down, then the others."""
+    return sorted(counted(study), key=lambda t: (t.state is TrialState.COMPLETE, _accuracy(t)), reverse=True)
+
+
+def accuracy_text(trial: FrozenTrial) -> str:
+    """Per cent on val; of a point that was stopped or is at work, what it had when, for it has no result."""
+    text = f"{100 * _accuracy(trial):.1f}"
+    if trial.state is TrialState.COMPLETE:
+        return text
+    step = max(trial.intermediate_values, default=0)
+    return f"{text} {'stopped' if trial.state is TrialState.PRUNED else 'so far'} at step {step}"
+
+
+def _accuracy(trial: FrozenTrial) -> float:
+    if trial.state is TrialState.COMPLETE and trial.value is not None:
+        return trial.value
+    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else 0.0
+
+
 def open_study(uri: str, name: str, space: Space, seed: int = 0) -> optuna.Study:
-    """The study of this name, made if it is new, with the space's first points waiting in front."""
+    """The study of this name, made if it is new, with the space's first points waiting in front. Raises BadRequest."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=uri,
-        study_name=name,
-        load_if_exists=True,
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed),
-    )
-    for point in space.first:
-        study.enqueue_trial(dict(point), skip_if_exists=True)
+    with reaching_studies(uri):
+        study = optuna.create_study(
+            storage=uri,
+            study_name=name,
+            load_if_exists=True,
+            direction="maximize",
+            sampler=optuna.samplers.TPESampler(seed=seed),
+        )
+        for point in space.first:
+            study.enqueue_trial(dict(point), skip_if_exists=True)
     return study
+
+
+@contextmanager
+def reaching_studies(uri: str) -> Generator[None]:
+    """Turns what Optuna's database raises where it cannot be used into a BadRequest."""
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError, ImportError) as error:
+        reason = hide_credentials(str(error)).strip().splitlines()[0]
+        fault = f"the Optuna database {hide_credentials(uri)} must be reachable and writable, but: {reason}"
+        raise BadRequest([f"{fault}; check study_uri in the site file"]) from None

@@ -13,7 +13,7 @@ from sweeps.engine.launch import Telling, fit, ray_session
 from sweeps.engine.plan import make_plan
 from sweeps.engine.records import Store
 from sweeps.engine.request import Prepared, Request, clip_faults, prepare
-from sweeps.engine.search import StudySearcher, counted, open_study
+from sweeps.engine.search import StudySearcher, accuracy_text, best_first, counted, open_study, reaching_studies
 from sweeps.engine.site import BadRequest
 from sweeps.engine.sweep import decode, git_commit, opened_tracking, sweep_lock
 from sweeps.engine.tracking_search import record_search
@@ -39,10 +39,10 @@ def run_search(request: Request, space: Space, console: Console, *, dry_run: boo
             study = open_study(prepared.site.optuna_uri(), name, space)
             if len(_done(study)) < points:
                 exhausted = _train(study, space, points, prepared, example, display)
-        record_search(opened_tracking(prepared), space.name, study, prepared.index.dataset)
     show(study, console)
     if exhausted:
         console.print(f"the space gave no new point in many draws; it may have no more than {len(_done(study))}")
+    record_search(opened_tracking(prepared), space.name, study, prepared.index.dataset)
     return exhausted or len(_done(study)) >= points
 
 
@@ -54,31 +54,17 @@ def study_name(space: Space, prepared: Prepared) -> str:
 
 def show(study: optuna.Study, console: Console) -> None:
     """The best points; stopped ones are marked, they are no results."""
-    trials = counted(study)
-    ranked = sorted(trials, key=lambda t: (t.state is TrialState.COMPLETE, value_of(t)), reverse=True)
+    ranked = best_first(study)
     names = list(dict.fromkeys(name for trial in ranked for name in trial.params))
     console.print(f"{study.study_name}: {len(_done(study))} points, accuracy on val", highlight=False)
     table = RichTable()
     for heading in ("trial", "val", *names):
         table.add_column(heading, justify="right")
     for trial in ranked[:_SHOWN]:
-        mark = (
-            ""
-            if trial.state is TrialState.COMPLETE
-            else f" stopped at step {max(trial.intermediate_values, default=0)}"
-        )
-        value = f"{100 * value_of(trial):.1f}{mark}"
-        table.add_row(str(trial.number), value, *(_short(trial.params.get(name)) for name in names))
+        table.add_row(str(trial.number), accuracy_text(trial), *(_short(trial.params.get(name)) for name in names))
     console.print(table)
     if len(ranked) > _SHOWN:
         console.print(f"and {len(ranked) - _SHOWN} more in the study and in MLflow")
-
-
-def value_of(trial: optuna.trial.FrozenTrial) -> float:
-    """Accuracy on val: of the selected weights, or the last look before the trial was stopped."""
-    if trial.value is not None:
-        return trial.value
-    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else 0.0
 
 
 def _train(
@@ -121,8 +107,10 @@ def _example(space: Space, prepared: Prepared) -> RunConfig:
 
 
 def _print_plan(prepared: Prepared, name: str, example: RunConfig, points: int, console: Console) -> None:
-    known = optuna.get_all_study_names(prepared.site.optuna_uri())
-    done = len(_done(optuna.load_study(storage=prepared.site.optuna_uri(), study_name=name))) if name in known else 0
+    uri = prepared.site.optuna_uri()
+    with reaching_studies(uri):
+        known = name in optuna.get_all_study_names(uri)
+        done = len(_done(optuna.load_study(storage=uri, study_name=name))) if known else 0
     left = max(0, points - done)
     console.print(f"study         {name}\npoints        {points}, of which {done} are in the study", highlight=False)
     console.print(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.engine.search import KEY, counted
+from sweeps.engine.search import KEY, accuracy_text, best_first, counted
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.tracking_connection import Value, locked, log, reaching
 
@@ -38,17 +38,13 @@ def record_search(tracking: Tracking, space: str, study: optuna.Study, dataset: 
 
 def ranking(study: optuna.Study) -> str:
     """Markdown: finished trials from the best down, then the stopped ones."""
-    trials = sorted(counted(study), key=lambda t: (t.value is not None, t.value or 0.0), reverse=True)
+    trials = best_first(study)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     head = ["trial", "val accuracy", *names]
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
     for trial in trials[:100]:
-        value = (
-            f"{100 * trial.value:.1f}"
-            if trial.value is not None
-            else trial.state.name.lower().replace("pruned", "stopped early")
-        )
-        lines.append(f"| {trial.number} | {value} | {' | '.join(str(trial.params.get(name, '')) for name in names)} |")
+        settings = " | ".join(str(trial.params.get(name, "")) for name in names)
+        lines.append(f"| {trial.number} | {accuracy_text(trial)} | {settings} |")
     return "\n".join(
         [
             *lines,
@@ -67,7 +63,7 @@ def _add(tracking: Tracking, experiment: str, parent: str, study: str, trial: Fr
     )
     moment = int(trial.datetime_complete.timestamp() * 1000) if trial.datetime_complete else 0
     metrics = [Value("val/accuracy", value, moment, step) for step, value in sorted(trial.intermediate_values.items())]
-    if trial.value is not None:
+    if trial.state is TrialState.COMPLETE and trial.value is not None:  # Optuna gives stopped trials a value too
         metrics.append(Value("val/best", trial.value, moment))
     params = {name: str(value) for name, value in trial.params.items()}
     tags = {"fsar.run": str(trial.user_attrs[KEY]), "state": trial.state.name.lower()}

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from fsar_core.data import aside, cache_shards
+from fsar_core import aside
+from fsar_core.data import cache_shards
 from fsar_core.data.clip_index import ClipIndex, index_folder
 from fsar_core.data.frame_cache import CacheError, FrameCache, Resize, build_cache, cache_key
 from fsar_core.data.resize import resize_frames

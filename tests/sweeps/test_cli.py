@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from sweeps.engine import launch, search_run
+from sweeps.engine.job import Job
 from sweeps.engine.launch import Watcher
 from sweeps.engine.plan import Plan, PlannedRun
-from sweeps.engine.records import EvaluationRecord
+from sweeps.engine.records import EvaluationRecord, RunFolder
 from sweeps.engine.search import StudySearcher
 from sweeps.engine.site import Site
 from sweeps.engine.tracking import Tracking, TrackingError

@@ -1,5 +1,6 @@
 """A worker's job on a tiny run with made-up clips: done once, taken up again, refused where it is wrong."""
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -162,6 +163,32 @@ def test_a_job_killed_between_training_and_measuring_does_not_train_again(
     carry_out(job, lambda step, points: pytest.fail("it trains again"))
     assert (job.folder / "run.json").stat().st_mtime_ns == record
     assert len(list((job.folder / "evaluations").glob("*.json"))) == 2
+
+
+def test_two_sweeps_that_share_a_run_train_it_once(tmp_path: Path) -> None:
+    job = job_of(tmp_path, tiny.run())
+    begun, go_on = threading.Event(), threading.Event()
+    told: list[int] = []
+
+    def first(step: int, points: list[Point]) -> None:
+        begun.set()
+        assert go_on.wait(60)
+
+    def second(step: int, points: list[Point]) -> None:
+        told.append(step)
+
+    threads = [threading.Thread(target=carry_out, args=(job, tell)) for tell in (first, second)]
+    threads[0].start()
+    assert begun.wait(60)
+    threads[1].start()
+    threads[1].join(0.5)
+    assert threads[1].is_alive()
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    record = RunFolder(job.folder).record()
+    assert record is not None
+    assert (told, record.resumed_at) == ([], ())
 
 
 def test_a_success_clears_an_earlier_failure(tmp_path: Path) -> None:

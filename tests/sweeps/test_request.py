@@ -255,6 +255,21 @@ def test_a_tracking_store_that_cannot_be_used_stops_the_sweep_before_it_begins(t
     assert f"stopped the MLflow store {uri} must be reachable and writable" in result.output
 
 
+@pytest.mark.parametrize("mode", [(), ("--dry-run",)], ids=str)
+def test_a_study_database_that_cannot_be_used_is_refused_without_its_password(
+    tmp_path: Path, home: Home, mode: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").touch()
+    uri = f"sqlite:///{tmp_path / 'file' / 'studies.db'}"
+    site = write_site(tmp_path, home.videos, cache=home.cache, head=f'study_uri = "{uri}"')
+    (fault,) = refusals(launched(site, "--search", "2", *mode))
+    assert f"the Optuna database {uri} must be reachable and writable" in fault
+    site = write_site(tmp_path, home.videos, cache=home.cache, head='study_uri = "nosuch://me:secret@host/db"')
+    (fault,) = refusals(launched(site, "--search", "2", *mode))
+    assert "nosuch://***@host/db" in fault
+    assert "secret" not in fault
+
+
 @pytest.mark.parametrize("flags", [("--seeds", "many"), ("--unknown",)], ids=str)
 def test_flags_that_are_none_end_with_the_same_code(tmp_path: Path, flags: tuple[str, ...]) -> None:
     assert launched(write_site(tmp_path, tmp_path), *flags).exit_code == 2

@@ -18,9 +18,12 @@ from sweeps.engine.job import Job
 from sweeps.engine.records import Store
 from sweeps.engine.search import KEY, TWIN, StudySearcher, counted, open_study
 from sweeps.engine.search_run import show
+from sweeps.engine.tracking import Tracking
+from sweeps.engine.tracking_search import ranking, record_search
 from tests.fsar_core.tiny import recipe
 from tests.sweeps.made_plans import FIRST, PRINTS, made_site, needing
 from tests.sweeps.made_records import TRAIN, run_config, write_run
+from tests.sweeps.mlflow_rows import everything, runs
 
 Make = Callable[..., StudySearcher]
 
@@ -219,3 +222,39 @@ def test_the_ranking_marks_points_that_were_stopped(make: Make, study: optuna.St
     lines = [line for line in console.export_text().splitlines() if "│" in line]
     assert "45.0 " in lines[0]
     assert "90.0 stopped at step 100" in lines[1]
+
+
+def test_logging_a_study_twice_is_logging_it_once(make: Make, study: optuna.Study, store: Store, uri: str) -> None:
+    searcher = make(3)
+    finish(searcher, store, "a", searcher.suggest("a"))
+    searcher.suggest("b")
+    searcher.on_trial_result("b", {"step": 100, "val_accuracy": 0.9})
+    searcher.on_trial_complete("b", {"failed": False})
+    searcher.suggest("c")
+    parent = record_search(Tracking(uri), "made", study, "hmdb51")
+    rows = everything(uri)
+    assert record_search(Tracking(uri), "made", study, "hmdb51") == parent
+    assert everything(uri) == rows
+    trials = {run.info.run_name: run for run in runs(uri, "search/made") if run.info.run_id != parent}
+    assert {name: run.info.status for name, run in trials.items()} == {"trial 0": "FINISHED", "trial 1": "KILLED"}
+    assert trials["trial 0"].data.metrics == {"val/best": 0.45}
+    assert trials["trial 1"].data.metrics == {"val/accuracy": 0.9}
+    lines = ranking(study).splitlines()
+    assert lines[2].startswith("| 0 | 45.0 | ")
+    assert lines[3].startswith("| 1 | 90.0 stopped at step 100 | ")
+    assert lines[4].startswith("| 2 | 0.0 so far at step 0 | ")
+
+
+def test_a_point_that_ends_later_is_added_to_a_logged_study(
+    make: Make, study: optuna.Study, store: Store, uri: str
+) -> None:
+    searcher = make(2)
+    finish(searcher, store, "a", searcher.suggest("a"))
+    late = searcher.suggest("b")
+    parent = record_search(Tracking(uri), "made", study, "hmdb51")
+    finish(searcher, store, "b", late)
+    assert record_search(Tracking(uri), "made", study, "hmdb51") == parent
+    assert sorted(run.info.run_name or "" for run in runs(uri, "search/made") if run.info.run_id != parent) == [
+        "trial 0",
+        "trial 1",
+    ]
