@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from fsar_core.aside import remove_abandoned
 from fsar_core.checkpoint import drop_parts, latest_checkpoint, selected_weights
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_source import ClipSource
@@ -54,6 +55,8 @@ def carry_out(job: Job, tell: Tell) -> None:
     folder = RunFolder(job.folder)
     folder.path.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.path / "run.lock"):  # two sweeps may share a run: the second one waits and finds it done
+        for own in (folder.path, folder.path / "evaluations"):
+            remove_abandoned(own)
         if folder.record() is None:
             _Training(job, folder, execution, tell).finish()
         missing = [evaluation for evaluation in job.missing if not _measured(job, folder, evaluation)]

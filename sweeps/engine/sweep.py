@@ -24,9 +24,13 @@ from sweeps.engine.results import TableResult, collect
 from sweeps.engine.site import BadRequest, described
 from sweeps.engine.tracking import Tracking, TrackingError
 from sweeps.engine.tracking import prepare as prepare_store
+from sweeps.engine.tracking_connection import hide_credentials
+from sweeps.engine.tracking_notes import run_link
 from sweeps.engine.watch import Display, RunWatcher
 
 Grid = Callable[[Recipe], Table]
+_LOCAL_UI = "http://127.0.0.1:5000"
+"""Where ``make ui`` serves."""
 
 
 def dry_run(request: Request, grid: Grid, console: Console) -> None:
@@ -51,9 +55,10 @@ def run_table(request: Request, grid: Grid, console: Console) -> bool:
             tracking = opened_tracking(prepared)
             _train(plan, prepared, tracking, display)
             result = collect(table, prepared.seeds, store, prepared.index.fingerprint, prepared.index.fingerprint)
-            write_files(result, _table_folder(prepared, table))
-            trouble = _record(result, plan, store, prepared, tracking)
-    show(result, prepared, console)
+            folder = _table_folder(prepared, table, store)
+            write_files(result, folder)
+            page, trouble = _record(result, plan, store, prepared, tracking)
+    show(result, folder, page, console)
     if trouble is not None:
         raise trouble
     return result.state == "done"
@@ -82,11 +87,10 @@ def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
         console.print(f"{name:<14}{text}", highlight=False)
 
 
-def show(result: TableResult, prepared: Prepared, console: Console) -> None:
+def show(result: TableResult, folder: Path, page: str, console: Console) -> None:
     """The table, its files, and where to look further."""
     console.print(terminal(result, console.width))
-    folder = _table_folder(prepared, result.table)
-    where = f"plot    {folder / 'plot.png'}\nfiles   {folder}/table.{{md,csv,tex,html}}\nMLflow  make ui"
+    where = f"plot    {folder / 'plot.png'}\nfiles   {folder}/table.{{md,csv,tex,html}}\nMLflow  {page}"
     console.print(where, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -105,16 +109,21 @@ def _train(plan: Plan, prepared: Prepared, tracking: Tracking, display: Display)
 
 def _record(
     result: TableResult, plan: Plan, store: Store, prepared: Prepared, tracking: Tracking
-) -> TrackingError | None:
-    """What went wrong is given back: the table is shown first."""
+) -> tuple[str, TrackingError | None]:
+    """Where the table is to be seen, and what went wrong: that is given back, since the table is shown first."""
     try:
         for planned in plan.runs:
             if planned.folder.record() is not None:
                 tracking.record_run(planned.key, planned.folder)
-        tracking.record_table(result, _launch_key(result, store), prepared.index.dataset)
+        key = _launch_key(result, store)
+        parent = tracking.record_table(result, key, prepared.index.dataset, repetition=store.generation)
+        link = run_link(tracking.experiment(result.table.name), parent)
     except TrackingError as error:
-        return error
-    return None
+        return "not reached", error
+    server = prepared.site.tracking_uri
+    if server is None:
+        return f"make ui, then {_LOCAL_UI}/{link}", None
+    return f"{hide_credentials(server)}/{link}", None
 
 
 def opened_tracking(prepared: Prepared) -> Tracking:
@@ -192,8 +201,9 @@ def _store(prepared: Prepared, table: Table) -> Store:
     return Store(root)
 
 
-def _table_folder(prepared: Prepared, table: Table) -> Path:
-    return prepared.site.storage / "tables" / table.name / prepared.index.dataset
+def _table_folder(prepared: Prepared, table: Table, store: Store) -> Path:
+    repetition = f"-repetition{store.generation}" if store.generation else ""
+    return prepared.site.storage / "tables" / table.name / f"{prepared.index.dataset}{repetition}"
 
 
 def _launch_key(result: TableResult, store: Store) -> str:

@@ -40,10 +40,11 @@ class TableWriter:
         self.moment_ms = max(times, default=None)
         """When the last number was ready: the time of all metrics here, so that logging again adds nothing."""
 
-    def write(self) -> str:
+    def write(self, repetition: int = 0) -> str:
         """Gives the parent's id in MLflow."""
         there = self._runs_there()
         name = f"{self.result.table.name} on {self.dataset}, {len(self.result.seeds)} seeds"
+        name += f", repetition {repetition}" if repetition else ""
         own = {"fsar.kind": "table", "mlflow.runName": name, "dataset": self.dataset}
         parent = self._run(there, self.launch_key, own)
         parent_id = parent.info.run_id

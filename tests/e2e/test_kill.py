@@ -141,4 +141,3 @@ def test_json_of_the_records_is_whole(disturbed: tuple[Place, dict[str, list[int
     place, _ = disturbed
     for path in files(place, "*/*.json"):
         assert json.loads(path.read_text())
-    assert files(place, "*/.*") == []

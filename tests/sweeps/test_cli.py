@@ -163,7 +163,7 @@ def test_a_tracking_store_that_goes_away_costs_no_number(
 ) -> None:
     plans(succeed)
 
-    def away(*_: object) -> None:
+    def away(*_: object, **__: object) -> None:
         raise TrackingError("http://nowhere:5000", "connection refused")
 
     with monkeypatch.context() as patch:
