@@ -28,7 +28,10 @@ class Watcher(Protocol):
 
 @contextmanager
 def ray_session(site: Site) -> Generator[None]:
-    """Connects to the site's Ray, or starts one on loopback; leaves it as it was found."""
+    """Connects to the site's Ray, or starts one for this driver alone; leaves it as it was found.
+
+    Ray's processes listen on every interface of the machine; what protects them is the token that Ray makes on its own.
+    """
     if ray.is_initialized():
         yield
         return

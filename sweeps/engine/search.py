@@ -194,17 +194,15 @@ def _accuracy(trial: FrozenTrial) -> float:
     return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else 0.0
 
 
-def open_study(uri: str, name: str, space: Space, seed: int = 0) -> optuna.Study:
-    """The study of this name, made if it is new, with the space's first points waiting in front. Raises BadRequest."""
+def open_study(uri: str, name: str, space: Space) -> optuna.Study:
+    """The study of this name, made if it is new, with the space's first points waiting in front. Raises BadRequest.
+
+    The sampler's seed is the number of trials there are: a driver that goes on does not draw the same points again.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with reaching_studies(uri):
-        study = optuna.create_study(
-            storage=uri,
-            study_name=name,
-            load_if_exists=True,
-            direction="maximize",
-            sampler=optuna.samplers.TPESampler(seed=seed),
-        )
+        study = optuna.create_study(storage=uri, study_name=name, load_if_exists=True, direction="maximize")
+        study.sampler = optuna.samplers.TPESampler(seed=len(study.get_trials(deepcopy=False)))
         for point in space.first:
             study.enqueue_trial(dict(point), skip_if_exists=True)
     return study
