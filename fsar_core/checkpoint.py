@@ -41,9 +41,12 @@ def save_checkpoint(
             save_file(_plain(best), aside / "best.safetensors")
         (aside / "state.json").write_text(json.dumps(state))
         target = root / f"{_PREFIX}{step:08d}"
+        for written in (*aside.iterdir(), aside):
+            _to_disk(written)
         if target.exists():
             target.rename(root / f".{uuid.uuid4().hex}")
         aside.rename(target)
+        _to_disk(root)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     for old in root.iterdir():
@@ -54,6 +57,11 @@ def save_checkpoint(
 def latest_checkpoint(root: Path) -> Path | None:
     """The newest complete checkpoint below ``root``, or None."""
     return max(root.glob(f"{_PREFIX}*"), default=None)
+
+
+def checkpoint_step(checkpoint: Path) -> int:
+    """From its name: it may be replaced by a newer one at any moment."""
+    return int(checkpoint.name.removeprefix(_PREFIX))
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
@@ -104,6 +112,15 @@ def drop_parts(weights: Mapping[str, Tensor], *, keep: nn.Module) -> dict[str, T
     if odd or missing:
         raise ValueError(f"weights do not fit the method that is evaluated: missing {missing}, left over {odd}")
     return {name: tensor for name, tensor in weights.items() if name in wanted}
+
+
+def _to_disk(path: Path) -> None:
+    """A file's content or a folder's entries, before anything older is removed."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _link(existing: Path, new: Path) -> None:

@@ -29,7 +29,7 @@ class Evaluation:
     accuracy: float
     ci95: float
     correct: np.ndarray
-    """(episodes,) uint8, queries answered correctly."""
+    """(episodes,) uint16, queries answered correctly."""
     queries: int
     """Queries per episode."""
     per_class: dict[str, float]
@@ -77,7 +77,7 @@ def evaluate_episodes(
     return Evaluation(
         accuracy=float(accuracies.mean()),
         ci95=float(1.96 * accuracies.std(ddof=1) / np.sqrt(len(episodes))) if len(episodes) > 1 else 0.0,
-        correct=right.sum(1).astype(np.uint8),
+        correct=right.sum(1).astype(np.uint16),
         queries=right.shape[1],
         per_class={label: float(h / t) for label, h, t in zip(source.labels, hits, total, strict=True) if t},
     )
@@ -116,11 +116,18 @@ def cached_logits(method: Method, features: Mapping[str, Tensor], episodes: Epis
 
 
 @torch.inference_mode()
-def plain_logits(method: Method, source: ClipSource, episodes: EpisodeList, i: int, device: torch.device) -> Tensor:
+def plain_logits(
+    method: Method,
+    source: ClipSource,
+    episodes: EpisodeList,
+    i: int,
+    device: torch.device,
+    sampling: FrameSampling | None = None,
+) -> Tensor:
     """(Q, N) logits of episode ``i`` the way published code computes them: its videos through the whole method."""
     positions = np.concatenate([episodes.support[i].ravel(), episodes.query[i]])
     episode = Episode(
-        videos=normalise(source.test_videos(positions).to(device), source.config.normalisation),
+        videos=normalise(source.test_videos(positions, sampling).to(device), source.config.normalisation),
         class_ids=torch.from_numpy(source.class_ids[positions]).to(device),
         way=episodes.support.shape[1],
         shot=episodes.support.shape[2],

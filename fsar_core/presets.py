@@ -62,7 +62,8 @@ class Recipe(Frozen):
 
 def clean(dataset: str) -> Recipe:
     """The HyRSM/MoLo code base's training (ResNet-50, ImageNet weights, 224 pixels, 16 episodes a step), but selected
-    on val, tested on fixed central frames, and without flips, which swap classes of Something-Something."""
+    on val, tested on fixed central frames, without colour jitter (SGTM has none), and without flips, which swap classes
+    of Something-Something. A data set that the papers do not use gets HMDB51's schedule."""
     steps, lr, warmup, start, drops = _CODE_BASE.get(dataset, _CODE_BASE["hmdb51"])
     return Recipe(
         backbone=ResNet.Config(depth=50, weights="imagenet"),

@@ -101,6 +101,8 @@ class TrainState:
         if checkpoint is None:
             return {}
         state = read_state(checkpoint)
+        if state["run_id"] != self.run.run_id():
+            raise ValueError(f"{checkpoint} belongs to run {state['run_id']}, not to {self.run.run_id()}")
         load_into(checkpoint, self.method, self.optimizer)
         self.step, self.best_step, self.best_val = state["step"], state["best_step"], state["best_val"]
         self.best = selected_weights(checkpoint) if self.best_step else {}

@@ -23,7 +23,13 @@ class Printed(Frozen):
     settings: dict[str, Setting | None]
 
     def as_published(self) -> Published:
-        return Published(percent=self.percent, dataset=self.dataset, source=f"{self.paper.upper()}, {self.table}")
+        backbone = self.settings.get("backbone")
+        return Published(
+            percent=self.percent,
+            dataset=self.dataset,
+            source=f"{self.paper.upper()}, {self.table}",
+            backbone=None if backbone is None else str(backbone),
+        )
 
 
 @cache

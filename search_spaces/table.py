@@ -1,6 +1,6 @@
 """A table is an ordered set of cells; a cell is one number: a run, an evaluation, and the printed value if any."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,8 @@ class Published(Frozen):
     """As the paper calls it."""
     source: str
     """Paper and table, e.g. ``SGTM, table 3``."""
+    backbone: str | None = None
+    """As the paper calls it; None where it does not say."""
 
 
 class Cell(Frozen):
@@ -52,7 +54,6 @@ class Table(Frozen):
     axis: Axis | None = None
     reference: str | None = None
     """The row that others are compared with, pairwise, on the same episodes."""
-    status: Literal["table", "search"] = "table"
 
     @model_validator(mode="after")
     def _one_cell_a_place(self) -> Self:

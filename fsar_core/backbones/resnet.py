@@ -21,6 +21,10 @@ class ResNet(nn.Module):
         """Weights without gradient, and evaluation mode also in training."""
         batch_norm: BatchNormMode = "train"
 
+        def label(self) -> str:
+            """As papers call it."""
+            return f"ResNet-{self.depth}"
+
         def shape(self, frames: int, crop: int) -> Shape:
             """``crop``: pixels per side."""
             return Shape(level="map", frames=frames, dim=512 if self.depth < 50 else 2048, cells=-(-crop // 32))

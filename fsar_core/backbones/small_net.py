@@ -26,6 +26,10 @@ class SmallNet(nn.Module):
         """Weights without gradient, and evaluation mode also in training."""
         batch_norm: BatchNormMode = "train"
 
+        def label(self) -> str:
+            """For tables."""
+            return f"small net of {8 * self.channels} channels"
+
         def shape(self, frames: int, crop: int) -> Shape:
             """``crop``: pixels per side."""
             return Shape(level="map", frames=frames, dim=8 * self.channels, cells=-(-crop // 16))

@@ -21,7 +21,7 @@ class Flip(Frozen):
 
 
 class Jitter(Frozen):
-    """Colour jitter with one draw per clip, the same for all its frames (``datasets``: HyRSM and MoLo code)."""
+    """Colour jitter with one draw per clip, the same for all its frames (HyRSM's and MoLo's released code)."""
 
     support: bool = False
     query: bool = True

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fsar_core.data import motionshapes
-from fsar_core.data.clip_index import ClipIndex, index_folder
+from fsar_core.data.clip_index import BadDataset, ClipIndex, index_folder
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.config import DataConfig
 from fsar_core.data.folder_scan import Split
@@ -36,7 +36,10 @@ class DatasetPlace:
 def open_index(place: DatasetPlace, watch: Watch = unwatched) -> ClipIndex:
     """The clips of a data set; MotionShapes is made first where it is missing. Raises BadDataset with all faults."""
     if place.name == MOTIONSHAPES and not motionshapes.is_complete(place.root):
-        motionshapes.make(place.root, workers=place.workers, progress=watch("making MotionShapes"))
+        try:
+            motionshapes.make(place.root, workers=place.workers, progress=watch("making MotionShapes"))
+        except motionshapes.ForeignFolderError as error:
+            raise BadDataset(place.name, (str(error),)) from error
     return index_folder(
         place.name,
         place.root,

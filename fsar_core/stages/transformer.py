@@ -1,4 +1,4 @@
-"""Pre-norm transformer layers (ViT style) of the SGTM modules, spec section 3."""
+"""Pre-norm transformer layers (ViT style), as in SGTM's encoder, decoder and matching transformer (section 3)."""
 
 import math
 from typing import Literal

@@ -25,7 +25,7 @@ from fsar_core.evaluate import embed_clips, evaluate
 from fsar_core.frozen import Frozen
 from fsar_core.method import Method
 from fsar_core.train import Execution, Progress, TrainState, train
-from sweeps.engine.records import Environment, EvaluationRecord, Point, RunFolder, RunRecord
+from sweeps.engine.records import Environment, EvaluationRecord, Origin, Point, RunFolder, RunRecord
 from sweeps.engine.site import Site
 
 _TELL_EVERY_S = 0.5
@@ -45,7 +45,7 @@ class Job(Frozen):
     """By target, the folder of the run whose weights are needed."""
     fingerprints: dict[str, str]
     site: Site
-    git_commit: str
+    origin: Origin
 
 
 def carry_out(job: Job, tell: Tell) -> None:
@@ -96,8 +96,9 @@ class _Training:
         self._folder.write_record(
             RunRecord(
                 run=self._job.run,
+                origin=self._job.origin,
                 fingerprint=self._job.fingerprints[self._job.run.data.dataset],
-                environment=_environment(self._execution.device, self._job.git_commit),
+                environment=_environment(self._execution.device),
                 started_ms=self._started_ms,
                 ended_ms=_now_ms(),
                 train_seconds=self._seconds(),
@@ -181,6 +182,7 @@ def _measure_one(
         per_class=result.per_class,
         seconds=time.monotonic() - began,
         ended_ms=_now_ms(),
+        origin=job.origin,
     )
     folder.write_evaluation(evaluation.eval_id(job.run), record, result.correct)
 
@@ -226,12 +228,12 @@ def _device(site: Site) -> torch.device:
     return torch.device("cuda")
 
 
-def _environment(device: torch.device, git_commit: str) -> Environment:
+def _environment(device: torch.device) -> Environment:
     name = (
         torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU, {os.cpu_count()} cores"
     )
     versions = {package: version(package) for package in _NAMED_VERSIONS}
-    return Environment(host=platform.node(), device=name, git_commit=git_commit, versions=versions)
+    return Environment(host=platform.node(), device=name, versions=versions)
 
 
 def _now_ms() -> int:

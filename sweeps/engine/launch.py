@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 from fsar_core.config import RunConfig
 from sweeps.engine.job import Job, carry_out
 from sweeps.engine.plan import Plan, PlannedRun, steps_done
-from sweeps.engine.records import Point, RunFolder
+from sweeps.engine.records import Origin, Point, RunFolder
 from sweeps.engine.site import BadRequest, Site
 
 
@@ -44,9 +44,24 @@ def ray_session(site: Site) -> Generator[None]:
     else:
         ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
+        _check_room(site)
         yield
     finally:
         ray.shutdown()
+
+
+def _check_room(site: Site) -> None:
+    """On one machine, what a run asks for must be there: Tune would wait for ever. Clusters may grow."""
+    there = ray.cluster_resources()
+    wants = {"CPU": site.cpus_per_run, "GPU": site.gpus_per_run}
+    short = {what: want for what, want in wants.items() if want > there.get(what, 0)}
+    if site.ray == "local" and short:
+        raise BadRequest(
+            [
+                f"the site gives each run {want:g} {what}, this machine has {there.get(what, 0):g}; edit the site"
+                for what, want in short.items()
+            ]
+        )
 
 
 def trainable(config: Mapping[str, Any]) -> None:
@@ -54,7 +69,7 @@ def trainable(config: Mapping[str, Any]) -> None:
     job = Job.model_validate_json(config["job"])
 
     def tell(step: int, points: list[Point]) -> None:
-        looks = [point.metrics["val/accuracy"] for point in points if "val/accuracy" in point.metrics]
+        looks = [p.metrics["val/accuracy"] for p in points if p.step == step and "val/accuracy" in p.metrics]
         judged = {"val_accuracy": looks[-1]} if looks and config["judged"] else {}
         tune.report({"step": step, "points": [point.model_dump() for point in points], "failed": False, **judged})
 
@@ -146,14 +161,14 @@ def _folder(trial: Trial) -> RunFolder:
     return RunFolder(Job.model_validate_json(trial.config["job"]).folder)
 
 
-def jobs_of(plan: Plan, site: Site, git_commit: str) -> dict[str, Job]:
+def jobs_of(plan: Plan, site: Site, origin: Origin) -> dict[str, Job]:
     """The runs that are not done, as workers get them."""
     folders = {planned.key: planned.folder for planned in plan.runs}
-    return {planned.key: job_of(planned, folders, plan.fingerprints, site, git_commit) for planned in plan.todo()}
+    return {planned.key: job_of(planned, folders, plan.fingerprints, site, origin) for planned in plan.todo()}
 
 
 def job_of(
-    planned: PlannedRun, folders: Mapping[str, RunFolder], fingerprints: Mapping[str, str], site: Site, git_commit: str
+    planned: PlannedRun, folders: Mapping[str, RunFolder], fingerprints: Mapping[str, str], site: Site, origin: Origin
 ) -> Job:
     """``folders``: by key, of all runs that ``planned`` needs."""
     by_target = zip((need.target for need in planned.run.needs), planned.needs, strict=True)
@@ -164,13 +179,13 @@ def job_of(
         needs={target: folders[key].path for target, key in by_target},
         fingerprints=dict(fingerprints),
         site=site,
-        git_commit=git_commit,
+        origin=origin,
     )
 
 
-def run_plan(plan: Plan, site: Site, git_commit: str, watcher: Watcher) -> None:
+def run_plan(plan: Plan, site: Site, origin: Origin, watcher: Watcher) -> None:
     """Carries out what the plan lacks. Failures are in the runs' folders; ``watcher`` hears of everything."""
-    jobs = jobs_of(plan, site, git_commit)
+    jobs = jobs_of(plan, site, origin)
     needs = {planned.key: planned.needs for planned in plan.todo()}
     fit(PlanSearcher(jobs, needs, watcher), site, Telling(watcher))
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fsar_core.checkpoint import latest_checkpoint, read_state
+from fsar_core.checkpoint import checkpoint_step, latest_checkpoint
 from fsar_core.config import EvalConfig, RunConfig
 from search_spaces.table import Cell
 from sweeps.engine.records import RunFolder, Store
@@ -124,4 +124,4 @@ def _planned(
 def steps_done(folder: RunFolder) -> int:
     """Optimiser steps of the newest checkpoint."""
     checkpoint = latest_checkpoint(folder.checkpoints)
-    return 0 if checkpoint is None else int(read_state(checkpoint)["step"])
+    return 0 if checkpoint is None else checkpoint_step(checkpoint)

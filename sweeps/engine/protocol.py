@@ -20,14 +20,17 @@ def protocol(result: TableResult) -> tuple[str, ...]:
             for cell, run in zip(result.cells, runs, strict=True)
         )
         + ".",
+        "Training: " + _each(map(_training, result.cells)) + _shared(result) + ".",
         "Weights: " + _each(map(_selection, result.cells)) + "; test is never used to choose.",
         f"Seeds: {', '.join(map(str, result.seeds))}; {_complete(result)}.",
         "Test episodes: " + _each(map(_episodes, result.cells)) + "; the same for every row.",
         _meaning(result),
     ]
-    commits = sorted({s.run_record.environment.git_commit for c in result.cells for s in c.seeds if s.run_record})
+    seeds = [seed for cell in result.cells for seed in cell.seeds]
+    commits = {s.run_record.origin.git_commit for s in seeds if s.run_record}
+    commits |= {s.record.origin.git_commit for s in seeds if s.record}
     if commits:
-        lines.append(f"Code: {', '.join(commit[:12] for commit in commits)}.")
+        lines.append(f"Code: {', '.join(sorted(map(_short_commit, commits)))}.")
     return (*lines, *printed_from(result))
 
 
@@ -51,6 +54,26 @@ def _data(result: TableResult) -> str:
         for run, tested in ((cell.cell.run.data.dataset, cell.dataset) for cell in result.cells)
     )
     return f"Data: {datasets}; fingerprint of training {result.train_fingerprint}, of test {result.test_fingerprint}."
+
+
+def _training(cell: CellResult) -> str:
+    run, batches = cell.cell.run, cell.cell.run.batches
+    if batches.kind == "clips":
+        of = f"{batches.size} clips"
+    else:
+        episodes = "1 episode" if batches.per_step == 1 else f"{batches.per_step} episodes"
+        of = f"{episodes} ({batches.way}-way {batches.shot}-shot, {batches.queries} queries per class)"
+    return f"{run.method.backbone.label()}, {run.data.crop} pixels, {run.training.steps:,} steps of {of}"
+
+
+def _shared(result: TableResult) -> str:
+    several = len(result.seeds) > 1 and any(cell.cell.run.needs for cell in result.cells)
+    return "; what a run needs first is trained once, and shared by all seeds" if several else ""
+
+
+def _short_commit(commit: str) -> str:
+    digest, plus, changes = commit.partition("+")
+    return digest[:12] + plus + changes
 
 
 def _selection(cell: CellResult) -> str:

@@ -22,12 +22,19 @@ class Point(Frozen):
     metrics: dict[str, float]
 
 
+class Origin(Frozen):
+    """What asked for a result, and with which code."""
+
+    preset: str
+    """Where the recipe came from; the run itself says all that it fixed."""
+    git_commit: str
+
+
 class Environment(Frozen):
     """Where a run was trained."""
 
     host: str
     device: str
-    git_commit: str
     versions: dict[str, str]
 
 
@@ -35,6 +42,8 @@ class RunRecord(Frozen):
     """A finished training."""
 
     run: RunConfig
+    origin: Origin
+    """At its last start."""
     fingerprint: str
     """Of the training data."""
     environment: Environment
@@ -67,6 +76,7 @@ class EvaluationRecord(Frozen):
     per_class: dict[str, float]
     seconds: float
     ended_ms: int
+    origin: Origin
 
 
 class RunFolder:
@@ -93,7 +103,7 @@ class RunFolder:
         return None if text is None else EvaluationRecord.model_validate_json(text)
 
     def outcomes(self, eval_id: str, fingerprint: str) -> np.ndarray:
-        """(episodes,) uint8, queries answered correctly in each episode."""
+        """(episodes,) uint16, queries answered correctly in each episode."""
         table = pq.read_table(self._evaluation(eval_id, fingerprint, ".parquet"))
         return table.column("correct").to_numpy()
 
@@ -104,7 +114,7 @@ class RunFolder:
     def write_evaluation(self, eval_id: str, record: EvaluationRecord, correct: np.ndarray) -> None:
         """Outcomes first, then the record: a record without outcomes cannot exist."""
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.table({"correct": correct.astype(np.uint8)}), sink, compression="zstd")
+        pq.write_table(pa.table({"correct": correct.astype(np.uint16)}), sink, compression="zstd")
         write_aside(self._evaluation(eval_id, record.fingerprint, ".parquet"), sink.getvalue().to_pybytes())
         text = record.model_dump_json(indent=1).encode()
         write_aside(self._evaluation(eval_id, record.fingerprint, ".json"), text)

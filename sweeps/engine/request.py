@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from fsar_core.backbones import BackboneConfig, WeightsError, load_weights
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_index import BadDataset, ClipIndex
 from fsar_core.data.datasets import open_index
@@ -42,6 +43,7 @@ class Prepared:
 
     site: Site
     recipe: Recipe
+    preset: str
     index: ClipIndex
     seeds: tuple[int, ...]
     fresh: bool
@@ -69,7 +71,9 @@ def prepare(request: Request, display: Display) -> Prepared:
         lines += [f"  {name}: {reason}" for name, reason in index.excluded]
         display.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     recipe = PRESETS[preset](request.dataset)
-    return Prepared(site=site, recipe=recipe, index=index, seeds=tuple(range(request.seeds)), fresh=request.fresh)
+    return Prepared(
+        site=site, recipe=recipe, preset=preset, index=index, seeds=tuple(range(request.seeds)), fresh=request.fresh
+    )
 
 
 def _flag_faults(request: Request, preset: str) -> list[str]:
@@ -109,6 +113,24 @@ def clip_faults(index: ClipIndex, wanted: Iterable[tuple[RunConfig, EvalConfig |
             if shape not in seen:
                 seen.add(shape)
                 check(*shape)
+    return list(faults)
+
+
+def weight_faults(site: Site, runs: Iterable[RunConfig]) -> list[str]:
+    """Pretrained weights that runs start from and this machine lacks. Workers of a cluster look for themselves."""
+    backbones: dict[str, BackboneConfig] = {}
+    waiting = list(runs) if site.ray == "local" else []
+    while waiting:
+        run = waiting.pop()
+        waiting += [need.run for need in run.needs]
+        if run.method.backbone.weights != "none":
+            backbones[run.method.backbone.canonical_json()] = run.method.backbone
+    faults: dict[str, None] = {}
+    for config in backbones.values():
+        try:
+            load_weights(config.build(), config, site.weights)
+        except WeightsError as error:
+            faults[str(error)] = None
     return list(faults)
 
 

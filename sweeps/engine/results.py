@@ -79,9 +79,11 @@ class CellResult:
 
     @property
     def comparable(self) -> bool:
-        """Whether the printed value comes from this data set; upper case and punctuation of names do not count."""
-        printed = self.cell.published
-        return printed is not None and _plain(printed.dataset) == _plain(self.dataset)
+        """Whether the printed value comes from this data set and backbone; case and punctuation do not count."""
+        printed, ours = self.cell.published, self.cell.run.method.backbone.label()
+        if printed is None or (printed.backbone is not None and _plain(printed.backbone) != _plain(ours)):
+            return False
+        return _known_as(printed.dataset) == _known_as(self.dataset)
 
     @property
     def printed_minus_ours(self) -> float | None:
@@ -216,6 +218,12 @@ def _episodes(cell: Cell) -> tuple[object, ...]:
     """What fixes the episodes, next to the data's fingerprint."""
     e = cell.evaluation
     return e.dataset or cell.run.data.dataset, e.way, e.shot, e.queries, e.episodes, e.seed
+
+
+def _known_as(dataset: str) -> str:
+    """The paper's "Kinetics" is the few-shot subset of 100 classes."""
+    plain = _plain(dataset)
+    return "kinetics100" if plain == "kinetics" else plain
 
 
 def _plain(name: str) -> str:

@@ -15,7 +15,7 @@ from fsar_core.presets import Recipe
 from search_spaces.space import Space
 from sweeps.engine.launch import job_of
 from sweeps.engine.plan import Plan, PlannedRun, make_plan
-from sweeps.engine.records import Store
+from sweeps.engine.records import Origin, Store
 from sweeps.engine.site import BadRequest, Site
 from sweeps.engine.tracking_connection import hide_credentials
 
@@ -44,11 +44,11 @@ class StudySearcher(Searcher):
         store: Store,
         site: Site,
         fingerprints: Mapping[str, str],
-        git_commit: str,
+        origin: Origin,
     ) -> None:
         super().__init__(metric="val_accuracy", mode="max")
         self._study, self._space, self._recipe, self._budget = study, space, recipe, budget
-        self._store, self._site, self._fingerprints, self._commit = store, site, dict(fingerprints), git_commit
+        self._store, self._site, self._fingerprints, self._origin = store, site, dict(fingerprints), origin
         self._orphans = [
             _live(study, trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         ]
@@ -122,7 +122,7 @@ class StudySearcher(Searcher):
     def _start(self, trial_id: str, planned: PlannedRun, plan: Plan, trial: Trial | None) -> dict[str, Any]:
         self._at_work[trial_id] = (planned, trial)
         folders = {run.key: run.folder for run in plan.runs}
-        job = job_of(planned, folders, self._fingerprints, self._site, self._commit)
+        job = job_of(planned, folders, self._fingerprints, self._site, self._origin)
         return {"job": job.model_dump_json(), "key": planned.key, "judged": trial is not None}
 
     def _fail(self, trial: Trial, key: str) -> None:

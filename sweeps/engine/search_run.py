@@ -12,10 +12,10 @@ from search_spaces.space import Space
 from sweeps.engine.launch import Telling, fit, ray_session
 from sweeps.engine.plan import make_plan
 from sweeps.engine.records import Store
-from sweeps.engine.request import Prepared, Request, clip_faults, prepare
+from sweeps.engine.request import Prepared, Request, clip_faults, prepare, weight_faults
 from sweeps.engine.search import StudySearcher, accuracy_text, best_first, counted, open_study, reaching_studies
 from sweeps.engine.site import BadRequest
-from sweeps.engine.sweep import decode, git_commit, opened_tracking, sweep_lock
+from sweeps.engine.sweep import decode, opened_tracking, origin, sweep_lock
 from sweeps.engine.tracking_search import record_search
 from sweeps.engine.watch import Display, RunWatcher
 
@@ -74,7 +74,9 @@ def _train(
     site = prepared.site
     decode(prepared, display)
     store = Store(site.storage)
-    searcher = StudySearcher(study, space, prepared.recipe, points, store, site, prepared.fingerprints(), git_commit())
+    searcher = StudySearcher(
+        study, space, prepared.recipe, points, store, site, prepared.fingerprints(), origin(prepared)
+    )
     scheduler = ASHAScheduler(
         time_attr="step",
         metric="val_accuracy",
@@ -100,7 +102,7 @@ def _example(space: Space, prepared: Prepared) -> RunConfig:
     """The first point's run, after checking that the clips suffice for it."""
     point = dict(space.first[0]) if space.first else {}
     run = space.define(optuna.trial.FixedTrial(point), prepared.recipe)
-    faults = clip_faults(prepared.index, [(run, None)])
+    faults = clip_faults(prepared.index, [(run, None)]) + weight_faults(prepared.site, [run])
     if faults:
         raise BadRequest(faults)
     return run

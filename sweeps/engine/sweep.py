@@ -18,8 +18,8 @@ from sweeps.engine.artifacts import artifacts
 from sweeps.engine.estimate import estimate
 from sweeps.engine.formats import terminal
 from sweeps.engine.plan import Plan, asked, make_plan
-from sweeps.engine.records import Store, write_aside
-from sweeps.engine.request import Prepared, Request, clip_faults, prepare
+from sweeps.engine.records import Origin, Store, write_aside
+from sweeps.engine.request import Prepared, Request, clip_faults, prepare, weight_faults
 from sweeps.engine.results import TableResult, collect
 from sweeps.engine.site import BadRequest, described
 from sweeps.engine.tracking import Tracking, TrackingError
@@ -44,7 +44,7 @@ def dry_run(request: Request, grid: Grid, console: Console) -> None:
 
 
 def run_table(request: Request, grid: Grid, console: Console) -> bool:
-    """Completes a table and shows it. False if a cell has no number. Raises TrackingError, after all else is done."""
+    """Completes a table and shows it. False if a cell has no number, or MLflow was not reached at the end."""
     display = Display(console)
     with display.shown():
         prepared = prepare(request, display)
@@ -60,8 +60,8 @@ def run_table(request: Request, grid: Grid, console: Console) -> bool:
             page, trouble = _record(result, plan, store, prepared, tracking)
     show(result, folder, page, console)
     if trouble is not None:
-        raise trouble
-    return result.state == "done"
+        console.print(f"not recorded in MLflow: {trouble}", highlight=False, markup=False, soft_wrap=True)
+    return result.state == "done" and trouble is None
 
 
 def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
@@ -104,7 +104,7 @@ def _train(plan: Plan, prepared: Prepared, tracking: Tracking, display: Display)
     steps = sum(planned.steps_left for planned in todo)
     with ray_session(prepared.site):
         watcher = RunWatcher(display, tracking, runs=len(todo), steps=steps)
-        run_plan(plan, prepared.site, git_commit(), watcher)
+        run_plan(plan, prepared.site, origin(prepared), watcher)
 
 
 def _record(
@@ -116,14 +116,21 @@ def _record(
             if planned.folder.record() is not None:
                 tracking.record_run(planned.key, planned.folder)
         key = _launch_key(result, store)
-        parent = tracking.record_table(result, key, prepared.index.dataset, repetition=store.generation)
+        parent = tracking.record_table(result, key, prepared.index.dataset, prepared.preset, store.generation)
         link = run_link(tracking.experiment(result.table.name), parent)
     except TrackingError as error:
         return "not reached", error
     server = prepared.site.tracking_uri
     if server is None:
-        return f"make ui, then {_LOCAL_UI}/{link}", None
+        return f"{_serving(prepared.site.mlflow_uri())}, then {_LOCAL_UI}/{link}", None
     return f"{hide_credentials(server)}/{link}", None
+
+
+def _serving(uri: str) -> str:
+    """The command that shows this store."""
+    if uri == f"sqlite:///{Path(__file__).parents[2] / 'output' / 'mlflow.db'}":
+        return "make ui"
+    return f"mlflow server --backend-store-uri {uri} --host 127.0.0.1 --port 5000"
 
 
 def opened_tracking(prepared: Prepared) -> Tracking:
@@ -165,10 +172,18 @@ def write_files(result: TableResult, folder: Path) -> None:
         write_aside(folder / name, content)
 
 
-def git_commit() -> str:
+def origin(prepared: Prepared) -> Origin:
+    """Of everything that this driver has made."""
+    return Origin(preset=prepared.preset, git_commit=_git_commit())
+
+
+def _git_commit() -> str:
     """Of the code that runs, with a mark if it has changes that are not committed; ``unknown`` outside a repository."""
     here = Path(__file__).parent
-    commands = (["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain", "--untracked-files=no"])
+    commands = (
+        ["git", "rev-parse", "HEAD"],
+        ["git", "status", "--porcelain", "--untracked-files=normal", "--", "*.py"],
+    )
     try:
         commit, changes = (
             subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()
@@ -185,6 +200,7 @@ def _checked(grid: Grid, prepared: Prepared) -> Table:
     except ValidationError as error:
         raise BadRequest([f"the grid of this sweep: {line}" for line in described(error)]) from error
     faults = clip_faults(prepared.index, ((cell.run, cell.evaluation) for cell in table.cells))
+    faults += weight_faults(prepared.site, (cell.run for cell in table.cells))
     if faults:
         raise BadRequest(faults)
     return table
@@ -203,7 +219,7 @@ def _store(prepared: Prepared, table: Table) -> Store:
 
 def _table_folder(prepared: Prepared, table: Table, store: Store) -> Path:
     repetition = f"-repetition{store.generation}" if store.generation else ""
-    return prepared.site.storage / "tables" / table.name / f"{prepared.index.dataset}{repetition}"
+    return prepared.site.storage / "tables" / table.name / f"{prepared.index.dataset}-{prepared.preset}{repetition}"
 
 
 def _launch_key(result: TableResult, store: Store) -> str:

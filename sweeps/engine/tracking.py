@@ -100,16 +100,16 @@ class Tracking:
             log(self.client, known.run_id, metrics=_values(new))
             self._last_step[store_key] = max([self._last_step[store_key], *(point.step for point in new)])
 
-    def record_table(self, result: TableResult, launch_key: str, dataset: str, repetition: int = 0) -> str:
+    def record_table(self, result: TableResult, launch_key: str, dataset: str, preset: str, repetition: int = 0) -> str:
         """Writes or updates the table's parent run and one child per cell. Gives the parent's id in MLflow.
 
-        ``repetition`` counts deliberate ones; it only shows in the parent's name, the launch key tells them apart.
+        ``preset`` and ``repetition`` (0 for the record) only show in the parent's name and tags.
         """
         with reaching(self.uri), locked(self.uri):
             runs = self.experiment(_RUNS)
             links = {key: (known.run_id, run_link(runs, known.run_id)) for key, known in self._runs().items()}
             experiment = self.experiment(result.table.name)
-            return TableWriter(self.client, experiment, result, launch_key, dataset, links).write(repetition)
+            return TableWriter(self.client, experiment, result, launch_key, dataset, links).write(preset, repetition)
 
     def experiment(self, name: str) -> str:
         """Its id in MLflow; made where it is missing. Call it inside ``reaching``."""

@@ -41,8 +41,9 @@ def tags(record: RunRecord) -> dict[str, str]:
     return {
         "run_id": record.run.run_id(),
         "fingerprint": record.fingerprint,
-        "git_commit": environment.git_commit,
-        "mlflow.source.git.commit": environment.git_commit,
+        "preset": record.origin.preset,
+        "git_commit": record.origin.git_commit,
+        "mlflow.source.git.commit": record.origin.git_commit,
         "host": environment.host,
         "device": environment.device,
         **{f"version.{name}": version for name, version in environment.versions.items()},

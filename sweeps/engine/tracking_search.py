@@ -12,7 +12,7 @@ from sweeps.engine.tracking_connection import Value, locked, log, reaching
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
+_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED"}
 _PAGE = 500
 
 
@@ -28,8 +28,15 @@ def record_search(tracking: Tracking, space: str, study: optuna.Study, dataset: 
             runs[parent_key] = tracking.client.create_run(experiment, tags=own, run_name=name)
         parent = runs[parent_key].info.run_id
         for trial in counted(study):
-            if trial.state in _STATUS and f"{parent_key}#{trial.number}" not in runs:
-                _add(tracking, experiment, parent, study.study_name, trial)
+            key = f"{parent_key}#{trial.number}"
+            if trial.state not in _STATUS:
+                continue
+            if key not in runs:
+                marks = {"fsar.key": key, "fsar.study": study.study_name, "fsar.kind": "trial"}
+                marks |= {"mlflow.parentRunId": parent}
+                runs[key] = tracking.client.create_run(experiment, tags=marks, run_name=f"trial {trial.number}")
+            if runs[key].info.status == "RUNNING":
+                _fill(tracking, runs[key].info.run_id, trial)
         log(tracking.client, parent, tags={"mlflow.note.content": ranking(study)})
         tracking.client.set_experiment_tag(experiment, "mlflow.note.content", ranking(study))
         tracking.client.set_terminated(parent, "FINISHED")
@@ -49,27 +56,21 @@ def ranking(study: optuna.Study) -> str:
         [
             *lines,
             "",
-            "Accuracy in per cent on val, 5-way. Stopped trials are no results. Test clips were not looked at.",
+            "Accuracy in per cent on val. Stopped trials are no results. Test clips were not looked at.",
         ]
     )
 
 
-def _add(tracking: Tracking, experiment: str, parent: str, study: str, trial: FrozenTrial) -> None:
-    """The key is set last: a driver killed in between leaves a run without one, which is not counted."""
-    run = tracking.client.create_run(
-        experiment,
-        tags={"mlflow.parentRunId": parent, "fsar.study": study, "fsar.kind": "trial"},
-        run_name=f"trial {trial.number}",
-    )
+def _fill(tracking: Tracking, run_id: str, trial: FrozenTrial) -> None:
+    """The status is set last: what a killed driver left running is filled again, and no point is stored twice."""
     moment = int(trial.datetime_complete.timestamp() * 1000) if trial.datetime_complete else 0
     metrics = [Value("val/accuracy", value, moment, step) for step, value in sorted(trial.intermediate_values.items())]
     if trial.state is TrialState.COMPLETE and trial.value is not None:  # Optuna gives stopped trials a value too
         metrics.append(Value("val/best", trial.value, moment))
     params = {name: str(value) for name, value in trial.params.items()}
     tags = {"fsar.run": str(trial.user_attrs[KEY]), "state": trial.state.name.lower()}
-    log(tracking.client, run.info.run_id, metrics=metrics, params=params, tags=tags)
-    tracking.client.set_terminated(run.info.run_id, _STATUS[trial.state])
-    tracking.client.set_tag(run.info.run_id, "fsar.key", f"{study}#{trial.number}")
+    log(tracking.client, run_id, metrics=metrics, params=params, tags=tags)
+    tracking.client.set_terminated(run_id, _STATUS[trial.state])
 
 
 def _all(tracking: Tracking, experiment: str, study: str) -> "list[Run]":

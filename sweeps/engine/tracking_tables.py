@@ -40,12 +40,12 @@ class TableWriter:
         self.moment_ms = max(times, default=None)
         """When the last number was ready: the time of all metrics here, so that logging again adds nothing."""
 
-    def write(self, repetition: int = 0) -> str:
+    def write(self, preset: str, repetition: int) -> str:
         """Gives the parent's id in MLflow."""
         there = self._runs_there()
-        name = f"{self.result.table.name} on {self.dataset}, {len(self.result.seeds)} seeds"
+        name = f"{self.result.table.name} on {self.dataset}, preset {preset}, {len(self.result.seeds)} seeds"
         name += f", repetition {repetition}" if repetition else ""
-        own = {"fsar.kind": "table", "mlflow.runName": name, "dataset": self.dataset}
+        own = {"fsar.kind": "table", "mlflow.runName": name, "dataset": self.dataset, "preset": preset}
         parent = self._run(there, self.launch_key, own)
         parent_id = parent.info.run_id
         for cell in self.result.cells:

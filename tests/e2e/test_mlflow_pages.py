@@ -164,7 +164,7 @@ def _log_a_table(uri: str, store: Store) -> tuple[TableResult, str, str, str, st
     for seed in result.cells[1].seeds:
         tracking.record_run(seed.key, seed.folder)
     training = tracking.known_runs()[result.cells[1].seeds[0].key]
-    parent = tracking.record_table(result, "pages", "motionshapes")
+    parent = tracking.record_table(result, "pages", "motionshapes", "smoke")
     client = MlflowClient(uri)
     experiment = client.get_run(parent).info.experiment_id
     (child,) = client.search_runs([experiment], "tags.`row` = 'OTAM, 15% masked' AND tags.`column` = '1-shot'")

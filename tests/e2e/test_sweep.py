@@ -43,11 +43,10 @@ def test_a_dry_run_prints_the_plan_and_launches_nothing(benchmark: Path, tmp_pat
 
 
 def test_the_table_stands_in_the_output_and_in_files(first: str, place: Place) -> None:
-    for row in ROWS:
-        assert row in first
-    assert "75.18" in first
-    assert "not comparable with motionshapes" in first
-    folder = place.storage / "tables" / "mask_ratio" / "motionshapes"
+    words = " ".join(first.split())
+    for text in (*ROWS, "75.18", "not comparable with motionshapes"):
+        assert text in words
+    folder = place.storage / "tables" / "mask_ratio" / "motionshapes-smoke"
     assert sorted(path.name for path in folder.iterdir()) == [
         "plot.pdf", "plot.png", "table.csv", "table.html", "table.md", "table.tex",
     ]  # fmt: skip

@@ -129,7 +129,7 @@ def test_accuracy_interval_and_outcomes_are_those_of_a_loop() -> None:
     assert 0.1 < result.accuracy < 0.95
     assert result.ci95 == pytest.approx(1.96 * deviation / 25**0.5)
     assert result.queries == 8
-    assert result.correct.dtype == np.uint8
+    assert result.correct.dtype == np.uint16
     assert result.correct.tolist() == [round(own * 8) for own in loop.accuracies]
 
 

@@ -8,7 +8,7 @@ from search_spaces.table import Cell, Table
 from sweeps.engine.job import Job
 from sweeps.engine.records import Point, RunFolder
 from sweeps.engine.site import DatasetEntry, Site
-from tests.sweeps.made_records import TEST, TRAIN, run_config
+from tests.sweeps.made_records import ORIGIN, TEST, TRAIN, run_config
 
 PRINTS = {"motionshapes": TRAIN, "hmdb51": TEST}
 """A plan's fingerprints: trained on the one, tested on the other."""
@@ -57,7 +57,7 @@ def made_job(folder: Path, run: RunConfig | None = None) -> Job:
         needs={},
         fingerprints=PRINTS,
         site=made_site(folder),
-        git_commit="0123",
+        origin=ORIGIN,
     )
 
 

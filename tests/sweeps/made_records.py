@@ -11,11 +11,14 @@ from fsar_core.method import Head, MethodConfig, Step
 from fsar_core.optimizer import OptimizerConfig
 from fsar_core.stages.spatial_pool import SpatialPool
 from search_spaces.table import Axis, Cell, Published, Table
-from sweeps.engine.records import Environment, EvaluationRecord, Point, RunRecord, Store
+from sweeps.engine.records import Environment, EvaluationRecord, Origin, Point, RunRecord, Store
 
 TRAIN, TEST = "aaaa1111bbbb2222", "cccc3333dddd4444"
 """Fingerprints."""
 START_MS = 1_700_000_000_000
+
+
+ORIGIN = Origin(preset="smoke", git_commit="0123456789abcdef")
 
 
 def run_config(lam: float = 0.1, shot: int = 1, seed: int = 0, steps: int = 600) -> RunConfig:
@@ -109,9 +112,8 @@ def train_record(run: RunConfig, points: int = 6) -> RunRecord:
     return RunRecord(
         run=run,
         fingerprint=TRAIN,
-        environment=Environment(
-            host="node-1", device="cpu", git_commit="0123456789abcdef", versions={"torch": "2.15.0"}
-        ),
+        origin=ORIGIN,
+        environment=Environment(host="node-1", device="cpu", versions={"torch": "2.15.0"}),
         started_ms=START_MS,
         ended_ms=START_MS + 1000 * points,
         train_seconds=float(points),
@@ -148,6 +150,7 @@ def write_outcomes(store: Store, run: RunConfig, evaluation: EvalConfig, correct
         per_class={"spin": 0.5, "fall": 0.4},
         seconds=1.5,
         ended_ms=START_MS + 100_000,
+        origin=ORIGIN,
     )
     store.folder(run, TRAIN).write_evaluation(evaluation.eval_id(run), record, correct)
     return record

@@ -18,7 +18,7 @@ from sweeps.engine.search import StudySearcher
 from sweeps.engine.site import Site
 from sweeps.engine.tracking import Tracking, TrackingError
 from tests.sweeps.made_folder import files, launched, write_site, write_videos
-from tests.sweeps.made_records import train_record
+from tests.sweeps.made_records import ORIGIN, train_record
 from tests.sweeps.mlflow_rows import everything
 
 Outcome = Callable[[PlannedRun, Plan], None]
@@ -53,6 +53,7 @@ def succeed(planned: PlannedRun, plan: Plan) -> None:
             per_class={},
             seconds=1.0,
             ended_ms=record.ended_ms,
+            origin=ORIGIN,
         )
         planned.folder.write_evaluation(evaluation.eval_id(planned.run), measured, correct)
 
@@ -88,7 +89,7 @@ def test_a_table_is_completed_shown_and_not_done_again(
     assert first.exit_code == 0, first.output
     assert "baseline" in first.output
     assert "50.0 ± " in first.output
-    table = site.parent / "output" / "tables" / "made" / "hmdb51"
+    table = site.parent / "output" / "tables" / "made" / "hmdb51-smoke"
     assert str(table / "plot.png") in first.output
     assert (table / "table.csv").is_file()
     before, rows = files(site.parent / "output" / "runs"), everything(uri)
@@ -169,10 +170,10 @@ def test_a_tracking_store_that_goes_away_costs_no_number(
     with monkeypatch.context() as patch:
         patch.setattr(Tracking, "record_table", away)
         result = launched(site)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "50.0 ± " in result.output
     assert "then launch again: results are on disk" in result.output
-    assert (site.parent / "output" / "tables" / "made" / "hmdb51" / "table.csv").is_file()
+    assert (site.parent / "output" / "tables" / "made" / "hmdb51-smoke" / "table.csv").is_file()
     assert launched(site).exit_code == 0
 
 

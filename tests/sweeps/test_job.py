@@ -19,6 +19,7 @@ from sweeps.engine.job import Job, carry_out
 from sweeps.engine.records import Point, RunFolder
 from sweeps.engine.site import DatasetEntry, Site
 from tests.fsar_core import tiny
+from tests.sweeps.made_records import ORIGIN
 
 PRINT = tiny.index().fingerprint
 EVALUATIONS = (EvalConfig(way=3, episodes=30), EvalConfig(way=3, shot=2, episodes=20))
@@ -46,7 +47,7 @@ def job_of(folder: Path, run: RunConfig, *, fingerprint: str = PRINT, **needs: P
         needs={target.replace("__", "."): path for target, path in needs.items()},
         fingerprints={"made": fingerprint},
         site=Site(storage=folder, cache=folder, datasets={"made": DatasetEntry(root=folder)}),
-        git_commit="0123",
+        origin=ORIGIN,
     )
 
 
@@ -84,7 +85,7 @@ def test_a_job_leaves_a_record_with_its_history(whole: Job) -> None:
     assert record.started_ms <= record.history[0].time_ms <= record.ended_ms
     assert record.train_seconds > 0
     assert record.resumed_at == ()
-    assert record.environment.git_commit == "0123"
+    assert record.origin == ORIGIN
 
 
 def test_a_job_leaves_every_evaluation_with_its_outcomes(whole: Job) -> None:

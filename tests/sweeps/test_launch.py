@@ -6,17 +6,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from sweeps.engine import launch
 from sweeps.engine.job import Job, Tell
-from sweeps.engine.launch import PlanSearcher, Telling, jobs_of, trainable
+from sweeps.engine.launch import PlanSearcher, Telling, jobs_of, ray_session, trainable
 from sweeps.engine.plan import make_plan
 from sweeps.engine.records import Point, RunFolder, Store
+from sweeps.engine.site import BadRequest
 from tests.sweeps.made_plans import FIRST, PRINTS, Heard, made_cell, made_job, made_site, needing
-from tests.sweeps.made_records import TRAIN, run_config, write_run
+from tests.sweeps.made_records import ORIGIN, TRAIN, run_config, write_run
 
 NEEDS = {"first": (), "second": ("first",), "third": ("second",), "alone": ()}
 LAMS = {"first": 0.1, "second": 0.2, "third": 0.3, "alone": 0.4}
@@ -77,7 +79,7 @@ def test_a_job_knows_where_the_weights_lie_that_it_needs(store: Store, tmp_path:
     cell = made_cell("a", needing(run_config(), FIRST))
     write_run(store, FIRST)
     plan = make_plan([(cell.run, cell.evaluation)], store, PRINTS)
-    (job,) = jobs_of(plan, made_site(tmp_path), "0123").values()
+    (job,) = jobs_of(plan, made_site(tmp_path), ORIGIN).values()
     assert job.needs == {"backbone": store.folder(FIRST, TRAIN).path}
     assert job.missing == (cell.evaluation,)
     assert job.folder == store.folder(cell.run, TRAIN).path
@@ -157,3 +159,19 @@ def test_what_tune_writes_of_searcher_and_callback_holds_no_connection(searcher:
 def test_ray_is_quiet_and_leaves_ctrl_c_to_the_driver() -> None:
     assert os.environ["TUNE_DISABLE_SIGINT_HANDLER"] == "1"
     assert os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] == "1"
+
+
+def test_a_run_that_does_not_fit_this_machine_is_refused_instead_of_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = made_site(tmp_path).model_copy(update={"cpus_per_run": 8.0, "gpus_per_run": 0.5})
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", dict)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    with pytest.raises(BadRequest) as refusal, ray_session(site):
+        pass
+    assert [fault.split(";")[0] for fault in refusal.value.faults] == [
+        "the site gives each run 8 CPU, this machine has 2",
+        "the site gives each run 0.5 GPU, this machine has 0",
+    ]

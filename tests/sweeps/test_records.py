@@ -67,7 +67,7 @@ def test_an_evaluation_comes_back_with_every_outcome(store: Store) -> None:
     folder, name = store.folder(cell.run, TRAIN), cell.evaluation.eval_id(cell.run)
     assert folder.evaluation(name, TEST) == record
     assert folder.outcomes(name, TEST).tolist() == correct.tolist()
-    assert folder.outcomes(name, TEST).dtype == np.uint8
+    assert folder.outcomes(name, TEST).dtype == np.uint16
     assert folder.evaluation(name, "0000000000000000") is None
 
 

@@ -273,3 +273,16 @@ def test_a_study_database_that_cannot_be_used_is_refused_without_its_password(
 @pytest.mark.parametrize("flags", [("--seeds", "many"), ("--unknown",)], ids=str)
 def test_flags_that_are_none_end_with_the_same_code(tmp_path: Path, flags: tuple[str, ...]) -> None:
     assert launched(write_site(tmp_path, tmp_path), *flags).exit_code == 2
+
+
+def test_pretrained_weights_that_are_not_there_are_refused(tmp_path: Path, home: Home) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    site = write_site(tmp_path, home.videos, cache=home.cache, head=f'weights = "{weights}"')
+    result = launched(site, "--preset", "clean", "--dry-run")
+    assert result.exit_code == 2
+    assert "resnet50-0676ba61.pth" in result.output
+    (weights / "resnet50-0676ba61.pth").write_bytes(b"cut")
+    again = launched(site, "--preset", "clean", "--dry-run")
+    assert again.exit_code == 2
+    assert "resnet50-0676ba61.pth" in again.output

@@ -22,7 +22,7 @@ from sweeps.engine.tracking import Tracking
 from sweeps.engine.tracking_search import ranking, record_search
 from tests.fsar_core.tiny import recipe
 from tests.sweeps.made_plans import FIRST, PRINTS, made_site, needing
-from tests.sweeps.made_records import TRAIN, run_config, write_run
+from tests.sweeps.made_records import ORIGIN, TRAIN, run_config, write_run
 from tests.sweeps.mlflow_rows import everything, runs
 
 Make = Callable[..., StudySearcher]
@@ -53,7 +53,7 @@ def study() -> optuna.Study:
 def make(study: optuna.Study, store: Store, tmp_path: Path) -> Make:
     def made(budget: int, define: Callable[[BaseTrial, Recipe], RunConfig] = plain) -> StudySearcher:
         space = Space(name="made", define=define)
-        return StudySearcher(study, space, recipe(), budget, store, made_site(tmp_path), PRINTS, "0123")
+        return StudySearcher(study, space, recipe(), budget, store, made_site(tmp_path), PRINTS, ORIGIN)
 
     return made
 
@@ -193,7 +193,7 @@ def test_the_papers_points_stand_in_front_and_are_enqueued_once(tmp_path: Path, 
     uri = f"sqlite:///{tmp_path / 'studies.db'}"
     open_study(uri, "s", space)
     study = open_study(uri, "s", space)
-    searcher = StudySearcher(study, space, recipe(), 3, store, made_site(tmp_path), PRINTS, "0123")
+    searcher = StudySearcher(study, space, recipe(), 3, store, made_site(tmp_path), PRINTS, ORIGIN)
     keys = [searcher.suggest(trial_id)["key"] for trial_id in "abc"]
     assert keys[:2] == [store.key(run_config(lam), TRAIN) for lam in (0.5, 0.75)]
     assert keys[2] not in keys[:2]
@@ -202,9 +202,9 @@ def test_the_papers_points_stand_in_front_and_are_enqueued_once(tmp_path: Path, 
 def test_a_study_in_a_database_is_continued_by_another_process(tmp_path: Path, store: Store) -> None:
     space, uri = Space(name="made", define=plain), f"sqlite:///{tmp_path / 'studies.db'}"
     site = made_site(tmp_path)
-    first = StudySearcher(open_study(uri, "s", space), space, recipe(), 1, store, site, PRINTS, "0123")
+    first = StudySearcher(open_study(uri, "s", space), space, recipe(), 1, store, site, PRINTS, ORIGIN)
     key = first.suggest("a")["key"]
-    second = StudySearcher(open_study(uri, "s", space), space, recipe(), 1, store, site, PRINTS, "0123")
+    second = StudySearcher(open_study(uri, "s", space), space, recipe(), 1, store, site, PRINTS, ORIGIN)
     given = second.suggest("b")
     assert given["key"] == key
     finish(second, store, "b", given)

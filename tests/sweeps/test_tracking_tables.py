@@ -24,7 +24,7 @@ def test_a_table_is_a_parent_run_and_a_child_per_cell(uri: str, store: Store, tm
     fill(store, table, (0,))
     tracking = Tracking(uri)
     training = tracking.record_run(store.key(table.cells[1].run, TRAIN), store.folder(table.cells[1].run, TRAIN))
-    parent_id = tracking.record_table(result_of(store, table, (0,)), LAUNCH, "motionshapes")
+    parent_id = tracking.record_table(result_of(store, table, (0,)), LAUNCH, "motionshapes", "smoke")
     found = {r.info.run_id: r for r in runs(uri, "sgtm/table3")}
     parent = found.pop(parent_id)
     assert parent.info.status == "FINISHED"
@@ -51,7 +51,7 @@ def test_a_table_is_a_parent_run_and_a_child_per_cell(uri: str, store: Store, tm
 
 def test_values_printed_on_other_data_have_no_delta(uri: str, store: Store) -> None:
     fill(store, small_table())
-    Tracking(uri).record_table(result_of(store, small_table()), LAUNCH, "motionshapes")
+    Tracking(uri).record_table(result_of(store, small_table()), LAUNCH, "motionshapes", "smoke")
     (bimhm,) = [r for r in runs(uri, "strm/table2") if r.data.tags.get("row") == "bimhm"]
     assert bimhm.data.metrics["published"] == pytest.approx(0.452)
     assert "delta" not in bimhm.data.metrics
@@ -60,18 +60,18 @@ def test_values_printed_on_other_data_have_no_delta(uri: str, store: Store) -> N
 def test_launching_again_changes_nothing(uri: str, store: Store) -> None:
     fill(store, small_table())
     result = result_of(store, small_table())
-    parent = Tracking(uri).record_table(result, LAUNCH, "motionshapes")
+    parent = Tracking(uri).record_table(result, LAUNCH, "motionshapes", "smoke")
     before = everything(uri)
-    assert Tracking(uri).record_table(result_of(store, small_table()), LAUNCH, "motionshapes") == parent
+    assert Tracking(uri).record_table(result_of(store, small_table()), LAUNCH, "motionshapes", "smoke") == parent
     assert everything(uri) == before
 
 
 def test_a_pending_table_is_completed_in_place(uri: str, store: Store, tmp_path: Path) -> None:
     table = small_table()
-    parent = Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes")
+    parent = Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes", "smoke")
     assert {r.info.status for r in runs(uri, table.name)} == {"RUNNING"}
     fill(store, table)
-    assert Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes") == parent
+    assert Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes", "smoke") == parent
     found = runs(uri, table.name)
     assert len(found) == 4
     assert {r.info.status for r in found} == {"FINISHED"}
@@ -85,7 +85,7 @@ def test_a_failed_cell_fails_its_table_when_nothing_is_pending(uri: str, store: 
     fill(store, table.model_copy(update={"cells": table.cells[1:]}))
     for seed in (0, 1):
         store.folder(table.cells[0].run.with_seed(seed), TRAIN).write_failure("Traceback")
-    parent = Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes")
+    parent = Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes", "smoke")
     status = {r.info.run_id: r.info.status for r in runs(uri, table.name)}
     assert status.pop(parent) == "FAILED"
     assert sorted(status.values()) == ["FAILED", "FINISHED", "FINISHED"]
@@ -94,17 +94,18 @@ def test_a_failed_cell_fails_its_table_when_nothing_is_pending(uri: str, store: 
 def test_another_launch_has_its_own_parent(uri: str, store: Store) -> None:
     fill(store, small_table())
     tracking, result = Tracking(uri), result_of(store, small_table())
-    assert tracking.record_table(result, "a", "motionshapes") != tracking.record_table(result, "b", "motionshapes")
+    one, other = (tracking.record_table(result, key, "motionshapes", "smoke") for key in ("a", "b"))
+    assert one != other
     assert len(runs(uri, "strm/table2")) == 8
 
 
 def test_settings_that_changed_replace_the_cell(uri: str, store: Store) -> None:
     table = small_table()
     tracking = Tracking(uri)
-    tracking.record_table(result_of(store, table), LAUNCH, "motionshapes")
+    tracking.record_table(result_of(store, table), LAUNCH, "motionshapes", "smoke")
     first, *others = table.cells
     changed = table.model_copy(update={"cells": (first.model_copy(update={"settings": {"matcher": "new"}}), *others)})
-    tracking.record_table(result_of(store, changed), LAUNCH, "motionshapes")
+    tracking.record_table(result_of(store, changed), LAUNCH, "motionshapes", "smoke")
     found = [r for r in runs(uri, table.name) if r.data.tags.get("row") == "otam"]
     assert [r.data.params["matcher"] for r in found] == ["new"]
 
@@ -115,7 +116,7 @@ def test_a_long_table_loses_rows_but_says_so(uri: str, store: Store) -> None:
         first.model_copy(update={"row": f"a row with a rather long name, {'so ' * 30} {i}"}) for i in range(60)
     )
     table = Table(name="long", title="long", cells=rows)
-    Tracking(uri).record_table(result_of(store, table, (0,)), LAUNCH, "motionshapes")
+    Tracking(uri).record_table(result_of(store, table, (0,)), LAUNCH, "motionshapes", "smoke")
     (parent,) = [r for r in runs(uri, "long") if r.data.tags["fsar.kind"] == "table"]
     note = parent.data.tags["mlflow.note.content"]
     assert len(note) < 8000
