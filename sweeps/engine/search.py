@@ -88,6 +88,8 @@ class StudySearcher(Searcher):
         elif error or result is None or result.get("failed"):
             self._fail(trial, planned.key)
         else:
+            if "val_accuracy" in result:  # Tune tells the look that stopped a trial here, not to on_trial_result
+                trial.report(result["val_accuracy"], result["step"])
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
 
     def __getstate__(self) -> dict[str, Any]:

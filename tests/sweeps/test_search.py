@@ -183,9 +183,9 @@ def test_a_stopped_point_is_told_as_pruned_with_its_looks(make: Make, study: opt
     searcher.suggest("a")
     searcher.on_trial_result("a", {"step": 1})
     searcher.on_trial_result("a", {"step": 100, "val_accuracy": 0.3})
-    searcher.on_trial_complete("a", {"failed": False, "step": 100})
+    searcher.on_trial_complete("a", {"failed": False, "step": 200, "val_accuracy": 0.25})
     (trial,) = study.trials
-    assert (trial.state, trial.intermediate_values) == (TrialState.PRUNED, {100: 0.3})
+    assert (trial.state, trial.intermediate_values) == (TrialState.PRUNED, {100: 0.3, 200: 0.25})
 
 
 def test_the_papers_points_stand_in_front_and_are_enqueued_once(tmp_path: Path, store: Store) -> None:
