@@ -1,21 +1,25 @@
 """What was asked for, and everything that can be wrong with it, found before anything is scheduled."""
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from fsar_core.backbones import BackboneConfig, WeightsError, load_weights
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_index import BadDataset, ClipIndex
+from fsar_core.data.config import DATASET_NAME
 from fsar_core.data.datasets import open_index
 from fsar_core.data.episodes import shortage
 from fsar_core.data.folder_scan import Split
 from fsar_core.presets import PRESETS, Recipe, default_preset
 from sweeps.engine.records import bytes_free
-from sweeps.engine.site import BadRequest, Site, load_site
+from sweeps.engine.site import BadRequest, Site, described, load_site
 from sweeps.engine.watch import Display
 
 _LEAST_FREE = 1 << 30
@@ -53,8 +57,15 @@ class Prepared:
         return {self.index.dataset: self.index.fingerprint}
 
 
-def prepare(request: Request, display: Display) -> Prepared:
-    """Checks flags, site and disk, then reads the data set. Raises BadRequest with all faults together."""
+Wanted = list[tuple[RunConfig, EvalConfig | None]]
+"""Runs and what is measured on them; None: the training alone."""
+
+
+def prepare(request: Request, display: Display, asks: Callable[[Recipe], Wanted] = lambda _: []) -> Prepared:
+    """Checks flags, site, disk, data set and what is asked of it. Raises BadRequest with all faults together.
+
+    ``asks`` gives the runs of the request; its ValidationError is a fault like others.
+    """
     preset = request.preset or default_preset(request.dataset)
     faults = _flag_faults(request, preset)
     site = _tried(faults, lambda: load_site(request.site))
@@ -64,16 +75,30 @@ def prepare(request: Request, display: Display) -> Prepared:
     index = None
     if place is not None and not any("cannot be written" in fault for fault in faults):
         index = _tried(faults, lambda: open_index(place, display.counting))
-    if faults or site is None or index is None:
+    recipe = None
+    if preset in PRESETS and re.fullmatch(DATASET_NAME, request.dataset):
+        recipe = PRESETS[preset](request.dataset)
+        faults += _asked_faults(asks, recipe, site, index)
+    if faults or site is None or index is None or recipe is None:
         raise BadRequest(faults)
     if index.excluded:
         lines = [f"left out, because they cannot be read: {len(index.excluded)} videos of {index.dataset}"]
         lines += [f"  {name}: {reason}" for name, reason in index.excluded]
         display.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    recipe = PRESETS[preset](request.dataset)
     return Prepared(
         site=site, recipe=recipe, preset=preset, index=index, seeds=tuple(range(request.seeds)), fresh=request.fresh
     )
+
+
+def _asked_faults(
+    asks: Callable[[Recipe], Wanted], recipe: Recipe, site: Site | None, index: ClipIndex | None
+) -> list[str]:
+    try:
+        wanted = asks(recipe)
+    except ValidationError as error:
+        return [f"the grid of this sweep: {line}" for line in described(error)]
+    clips = [] if index is None else clip_faults(index, wanted)
+    return clips + ([] if site is None else weight_faults(site, (run for run, _ in wanted)))
 
 
 def _flag_faults(request: Request, preset: str) -> list[str]:

@@ -8,13 +8,13 @@ from rich.table import Table as RichTable
 
 from fsar_core.config import RunConfig
 from fsar_core.frozen import content_id
+from fsar_core.presets import Recipe
 from search_spaces.space import Space
 from sweeps.engine.launch import Telling, fit, ray_session
 from sweeps.engine.plan import make_plan
 from sweeps.engine.records import Store
-from sweeps.engine.request import Prepared, Request, clip_faults, prepare, weight_faults
+from sweeps.engine.request import Prepared, Request, prepare
 from sweeps.engine.search import StudySearcher, accuracy_text, best_first, counted, open_study, reaching_studies
-from sweeps.engine.site import BadRequest
 from sweeps.engine.sweep import decode, opened_tracking, origin, sweep_lock
 from sweeps.engine.tracking_search import record_search
 from sweeps.engine.watch import Display, RunWatcher
@@ -29,8 +29,8 @@ def run_search(request: Request, space: Space, console: Console, *, dry_run: boo
     points, exhausted = request.search, False
     display = Display(console)
     with display.shown():
-        prepared = prepare(request, display)
-        example = _example(space, prepared)
+        prepared = prepare(request, display, lambda recipe: [(_example(space, recipe), None)])
+        example = _example(space, prepared.recipe)
         name = study_name(space, prepared)
         if dry_run:
             _print_plan(prepared, name, example, points, console)
@@ -98,14 +98,10 @@ def _done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return [trial for trial in counted(study) if trial.state is not TrialState.RUNNING]
 
 
-def _example(space: Space, prepared: Prepared) -> RunConfig:
-    """The first point's run, after checking that the clips suffice for it."""
+def _example(space: Space, recipe: Recipe) -> RunConfig:
+    """The first point's run."""
     point = dict(space.first[0]) if space.first else {}
-    run = space.define(optuna.trial.FixedTrial(point), prepared.recipe)
-    faults = clip_faults(prepared.index, [(run, None)]) + weight_faults(prepared.site, [run])
-    if faults:
-        raise BadRequest(faults)
-    return run
+    return space.define(optuna.trial.FixedTrial(point), recipe)
 
 
 def _print_plan(prepared: Prepared, name: str, example: RunConfig, points: int, console: Console) -> None:

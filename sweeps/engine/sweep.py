@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 from rich.console import Console
 
 from fsar_core.data.datasets import open_splits
@@ -19,9 +18,9 @@ from sweeps.engine.estimate import estimate
 from sweeps.engine.formats import terminal
 from sweeps.engine.plan import Plan, asked, make_plan
 from sweeps.engine.records import Origin, Store, write_aside
-from sweeps.engine.request import Prepared, Request, clip_faults, prepare, weight_faults
+from sweeps.engine.request import Prepared, Request, Wanted, prepare
 from sweeps.engine.results import TableResult, collect
-from sweeps.engine.site import BadRequest, described
+from sweeps.engine.site import BadRequest
 from sweeps.engine.tracking import Tracking, TrackingError
 from sweeps.engine.tracking import prepare as prepare_store
 from sweeps.engine.tracking_connection import hide_credentials
@@ -37,8 +36,8 @@ def dry_run(request: Request, grid: Grid, console: Console) -> None:
     """Prints what would be done. Launches nothing."""
     display = Display(console)
     with display.shown():
-        prepared = prepare(request, display)
-        table = _checked(grid, prepared)
+        prepared = prepare(request, display, _asks(grid))
+        table = grid(prepared.recipe)
         plan = make_plan(asked(table.cells, prepared.seeds), _store(prepared, table), prepared.fingerprints())
     print_plan(plan, prepared, console)
 
@@ -47,8 +46,8 @@ def run_table(request: Request, grid: Grid, console: Console) -> bool:
     """Completes a table and shows it. False if a cell has no number, or MLflow was not reached at the end."""
     display = Display(console)
     with display.shown():
-        prepared = prepare(request, display)
-        table = _checked(grid, prepared)
+        prepared = prepare(request, display, _asks(grid))
+        table = grid(prepared.recipe)
         store = _store(prepared, table)
         with sweep_lock(prepared.site.storage, table.name):
             plan = make_plan(asked(table.cells, prepared.seeds), store, prepared.fingerprints())
@@ -194,16 +193,8 @@ def _git_commit() -> str:
     return f"{commit}+changes" if changes else commit
 
 
-def _checked(grid: Grid, prepared: Prepared) -> Table:
-    try:
-        table = grid(prepared.recipe)
-    except ValidationError as error:
-        raise BadRequest([f"the grid of this sweep: {line}" for line in described(error)]) from error
-    faults = clip_faults(prepared.index, ((cell.run, cell.evaluation) for cell in table.cells))
-    faults += weight_faults(prepared.site, (cell.run for cell in table.cells))
-    if faults:
-        raise BadRequest(faults)
-    return table
+def _asks(grid: Grid) -> Callable[[Recipe], Wanted]:
+    return lambda recipe: asked(grid(recipe).cells, (0,))
 
 
 def _store(prepared: Prepared, table: Table) -> Store:

@@ -286,3 +286,15 @@ def test_pretrained_weights_that_are_not_there_are_refused(tmp_path: Path, home:
     again = launched(site, "--preset", "clean", "--dry-run")
     assert again.exit_code == 2
     assert "resnet50-0676ba61.pth" in again.output
+
+
+def test_faults_of_flags_data_and_weights_come_in_one_message(tmp_path: Path, small: Path) -> None:
+    site = write_site(tmp_path, small, head=f'weights = "{tmp_path}"')
+    result = launched(site, "--preset", "clean", "--seeds", "0")
+    assert result.exit_code == 2
+    for text in (
+        "--seeds must be between",
+        "5-way episodes need 5 classes in train, which has 1",
+        "resnet50-0676ba61.pth",
+    ):
+        assert text in result.output
