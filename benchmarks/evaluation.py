@@ -18,7 +18,8 @@ from fsar_core.config import EvalConfig
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.datasets import open_splits
 from fsar_core.data.episodes import EpisodeList, fixed_episodes
-from fsar_core.evaluate import cached_logits, embed_clips, evaluate, plain_logits
+from fsar_core.embedding import embed_clips
+from fsar_core.evaluate import cached_logits, evaluate, plain_logits
 from fsar_core.matchers import BiMhm, Otam
 from fsar_core.method import Method
 from fsar_core.methods import sgtm

@@ -11,8 +11,9 @@ from fsar_core.config import ClipBatches, EpisodeBatches, RunConfig
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.episodes import draw_episodes, fixed_episodes
 from fsar_core.data.transforms import normalise
+from fsar_core.embedding import embed_clips
 from fsar_core.episode import Clips, Episode
-from fsar_core.evaluate import embed_clips, evaluate_episodes
+from fsar_core.evaluate import evaluate_episodes
 from fsar_core.losses import Classification
 from fsar_core.method import Method
 from fsar_core.seeds import generator
@@ -104,7 +105,8 @@ class ClipStream:
         else:
             was_training = method.training
             method.eval()
-            scores = method.embed(self._clips(self._held, generator(self._run.seed, "held out")))[scored]
+            held = self._clips(self._held, generator(self._run.seed, "held out"))
+            scores = method.embed(held)[scored]
             method.train(was_training)
         predicted = loss.logits(scores.float()).argmax(1).cpu().numpy()
         return float((predicted == self._source.class_ids[self._held]).mean())

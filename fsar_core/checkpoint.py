@@ -102,16 +102,24 @@ def adopt(module: nn.Module, target: str, weights: Mapping[str, Tensor], source:
 
 
 def drop_parts(weights: Mapping[str, Tensor], *, keep: nn.Module) -> dict[str, Tensor]:
-    """The weights that ``keep`` has places for; the others belong to losses, which a test does not build.
+    """The weights that ``keep`` has places for. Whole parts that it lacks are left out: losses, heads that only train,
+    and whatever a test removes.
 
-    Raises ValueError if others than ``losses.*`` are left over, or some are missing.
+    Raises ValueError if some are missing, or if a part that it has leaves some over.
     """
     wanted = set(keep.state_dict())
-    odd = sorted(name for name in set(weights) - wanted if not name.startswith("losses."))
+    parts = {_part(name) for name in wanted}
+    odd = sorted(name for name in set(weights) - wanted if _part(name) in parts)
     missing = sorted(wanted - set(weights))
     if odd or missing:
         raise ValueError(f"weights do not fit the method that is evaluated: missing {missing}, left over {odd}")
     return {name: tensor for name, tensor in weights.items() if name in wanted}
+
+
+def _part(name: str) -> str:
+    """``steps.pooled``, ``heads.0``, ``losses.1``; ``backbone`` and ``frame_sampler`` are parts by themselves."""
+    first, *others = name.split(".")
+    return ".".join((first, *others[:1])) if first in ("steps", "heads", "losses") else first
 
 
 def _to_disk(path: Path) -> None:

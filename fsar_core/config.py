@@ -93,6 +93,11 @@ class RunConfig(Frozen):
             )
         elif self.batches.kind == "clips" and not any(loss.kind == "classification" for loss in self.method.losses):
             faults.append("batches of kind 'clips' need a loss 'classification', whose scores select the run")
+        if self.batches.kind == "clips" and self.method.frame_sampler.by_episode():
+            faults.append(
+                f"frame_sampler {self.method.frame_sampler.kind!r} chooses by the supports of an episode, "
+                "so that batches must be of kind 'episodes'"
+            )
         targets = [need.target for need in self.needs]
         if len(set(targets)) != len(targets):
             faults.append(f"needs: each target once, got {targets}")

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from fsar_core.frozen import Frozen
 
-Level = Literal["map", "frame"]
-"""``map``: (V, T, D, h, w), the backbone's grid of cells. ``frame``: (V, T, D), one vector per frame."""
+Level = Literal["map", "frame", "global_local"]
+"""``map``: (V, T, D, h, w), the backbone's grid of cells. ``frame``: (V, T, D), one vector per frame.
+``global_local``: (V, 1 + T, D), one vector of the whole clip, then one per frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,10 @@ class Clips:
     """(V,) int64, position of the class in the sorted class names of its split."""
     given: str | None = None
     """None: ``videos`` are frames. Else they are already the output of the step of this name."""
+    masks: Tensor | None = None
+    """(V, T, H, W) uint8, instance masks of the frames, 255 inside, 0 outside; None where no loss asks for them."""
+    has_mask: Tensor | None = None
+    """(V, T) bool, false where a mask is missing; None where ``masks`` is."""
 
     def to(self, device: torch.device) -> Self:
         moved = {
@@ -75,17 +80,29 @@ class Match:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sampled:
+    """What a frame sampler gives. A sampler that gives more returns a subclass with named fields."""
+
+    frames: Tensor
+    """(V, T, 3, H, W), what the backbone sees."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trace:
     """What one pass of a method has computed, for losses to read."""
 
     outputs: Mapping[str, Tensor]
     """By step name, and ``frames`` and ``backbone`` where they were computed."""
-    reads: Mapping[str, str]
-    """The name that each step read."""
+    reads: Mapping[str, tuple[str, ...]]
+    """The names that each step read."""
     steps: Mapping[str, nn.Module]
     """The steps' modules: a loss may run one again on other input, with the same weights."""
-    class_ids: Tensor
-    """(V,) int64."""
+    clips: Clips
+    """What went in: an ``Episode`` where there are heads."""
+    sampled: Sampled | None
+    """What the frame sampler gave; None where ``clips`` are given as the output of a step."""
+    matches: tuple[Match, ...]
+    """What each head gave, in the order of the heads; empty for clips without an episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +111,13 @@ class Wiring:
 
     shapes: Mapping[str, Shape]
     """By step name, and ``backbone``."""
-    reads: Mapping[str, str]
+    reads: Mapping[str, tuple[str, ...]]
     stages: Mapping[str, Frozen]
     """The steps' configurations."""
+    heads: tuple[Frozen, ...]
+    """The matchers' configurations, in the order of the heads."""
+    frame_sampler: Frozen
+    frames: int
+    """Frames per clip that the frame sampler reads."""
+    crop: int
+    """Pixels per side of the frames that the backbone reads."""

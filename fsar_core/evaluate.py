@@ -1,7 +1,11 @@
-"""Accuracy over thousands of episodes. Each video is embedded once; episodes are look-ups in the table of features."""
+"""Accuracy over thousands of episodes. Each video is embedded once; episodes are look-ups in the table of features.
 
-from collections.abc import Iterable, Mapping
+Where a method chooses frames by the supports of the episode, only its scans are computed once per video.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,11 +16,11 @@ from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.episodes import EpisodeList, fixed_episodes
 from fsar_core.data.frame_sampling import FrameSampling
 from fsar_core.data.transforms import normalise
-from fsar_core.episode import Clips, Episode, Features
-from fsar_core.matchers import Matcher
+from fsar_core.embedding import known_per_clip
+from fsar_core.episode import Clips, Episode, Features, Sampled
+from fsar_core.matchers import Matcher, PairMatcher
 from fsar_core.method import Method
 
-_VIDEOS_AT_ONCE = 32
 _BYTES_AT_ONCE = 64 << 20
 _GATHERING = 3
 """A pair costs about this many times more among an episode's gathered clips than in the table of all clips."""
@@ -40,11 +44,11 @@ def evaluate(
     source: ClipSource,
     config: EvalConfig,
     device: torch.device,
-    features: Mapping[str, Tensor] | None = None,
+    known: Mapping[str, Tensor] | None = None,
 ) -> Evaluation:
     """What ``config`` asks for, of ``method`` on the clips of ``source``. Leaves ``method`` in the mode it was in.
 
-    ``features`` are those of ``embed_clips`` under the same frame sampling, where they are at hand already.
+    ``known`` is what ``known_per_clip`` gives under the same frame sampling, where it is at hand already.
     """
     episodes = fixed_episodes(
         source.members,
@@ -55,7 +59,7 @@ def evaluate(
         seed=config.seed,
         fingerprint=source.fingerprint,
     )
-    return evaluate_episodes(method, source, episodes, device, config.frame_sampling, features)
+    return evaluate_episodes(method, source, episodes, device, config.frame_sampling, known)
 
 
 def evaluate_episodes(
@@ -64,12 +68,16 @@ def evaluate_episodes(
     episodes: EpisodeList,
     device: torch.device,
     sampling: FrameSampling | None = None,
-    features: Mapping[str, Tensor] | None = None,
+    known: Mapping[str, Tensor] | None = None,
 ) -> Evaluation:
-    """Accuracy over a list of episodes; ``features`` of ``embed_clips`` are reused where given."""
-    if features is None:
-        features = embed_clips(method, source, device, names=method.read_by_heads(), sampling=sampling)
-    right = cached_logits(method, features, episodes).argmax(-1).cpu().numpy() == episodes.labels
+    """Accuracy over a list of episodes; ``known`` from ``known_per_clip`` is reused where given."""
+    if known is None:
+        known = known_per_clip(method, source, device, sampling)
+    if method.config.frame_sampler.by_episode():
+        logits = episodic_logits(method, source, known, episodes, device, sampling)
+    else:
+        logits = cached_logits(method, known, episodes)
+    right = logits.argmax(-1).cpu().numpy() == episodes.labels
     accuracies = right.mean(1)
     asked = episodes.classes[:, episodes.labels]
     total = np.bincount(asked.ravel(), minlength=len(source.labels))
@@ -84,35 +92,42 @@ def evaluate_episodes(
 
 
 @torch.inference_mode()
-def embed_clips(
-    method: Method,
-    source: ClipSource,
-    device: torch.device,
-    *,
-    names: Iterable[str],
-    sampling: FrameSampling | None = None,
-    positions: np.ndarray | None = None,
-) -> dict[str, Tensor]:
-    """The outputs of the named steps for every clip (or those at ``positions``), float32, on ``device``."""
-    chosen = np.arange(len(source)) if positions is None else positions
-    was_training = method.training
-    method.eval()
-    parts: dict[str, list[Tensor]] = {name: [] for name in names}
-    for start in range(0, len(chosen), _VIDEOS_AT_ONCE):
-        own = chosen[start : start + _VIDEOS_AT_ONCE]
-        videos = normalise(source.test_videos(own, sampling).to(device, non_blocking=True), source.config.normalisation)
-        outputs = method.embed(Clips(videos=videos, class_ids=torch.from_numpy(source.class_ids[own])))
-        for name, kept in parts.items():
-            kept.append(outputs[name].float())
-    method.train(was_training)
-    return {name: torch.cat(kept) for name, kept in parts.items()}
-
-
-@torch.inference_mode()
 def cached_logits(method: Method, features: Mapping[str, Tensor], episodes: EpisodeList) -> Tensor:
     """(E, Q, N) logits of all episodes from the features of all clips. Equal to ``plain_logits`` up to rounding."""
     by_head = [_head_logits(matcher, features[head.reads], episodes) for head, matcher in method.each_head()]
     return method.weighted(by_head)
+
+
+@torch.inference_mode()
+def episodic_logits(
+    method: Method,
+    source: ClipSource,
+    scans: Mapping[str, Tensor],
+    episodes: EpisodeList,
+    device: torch.device,
+    sampling: FrameSampling | None = None,
+) -> Tensor:
+    """(E, Q, N) logits where an episode's supports decide on frames. Several episodes pass the backbone together."""
+    was_training = method.training
+    method.eval()
+    _, way, shot = episodes.support.shape
+    parts: list[Tensor] = []
+    waiting: list[Tensor] = []
+    for i in range(len(episodes)):
+        episode = _episode(source, episodes, i, device, sampling)
+        positions = torch.from_numpy(_positions(episodes, i)).to(device)
+        sampled = method.sample(episode, {name: own[positions] for name, own in scans.items()})
+        waiting.append(cast(Sampled, sampled).frames)
+        if len(waiting) * waiting[0].nbytes < _BYTES_AT_ONCE and i + 1 < len(episodes):
+            continue
+        frames = torch.cat(waiting)
+        outputs = method.embed(Clips(videos=frames, class_ids=positions), Sampled(frames=frames))
+        each = [{name: own.tensor_split(len(waiting))[e] for name, own in outputs.items()} for e in range(len(waiting))]
+        matches = [method.match(own, way, shot) for own in each]
+        parts += [method.weighted([match.logits for match in own]) for own in matches]
+        waiting = []
+    method.train(was_training)
+    return torch.stack(parts)
 
 
 @torch.inference_mode()
@@ -125,15 +140,24 @@ def plain_logits(
     sampling: FrameSampling | None = None,
 ) -> Tensor:
     """(Q, N) logits of episode ``i`` the way published code computes them: its videos through the whole method."""
-    positions = np.concatenate([episodes.support[i].ravel(), episodes.query[i]])
-    episode = Episode(
+    return method.predict(_episode(source, episodes, i, device, sampling))
+
+
+def _positions(episodes: EpisodeList, i: int) -> np.ndarray:
+    return np.concatenate([episodes.support[i].ravel(), episodes.query[i]])
+
+
+def _episode(
+    source: ClipSource, episodes: EpisodeList, i: int, device: torch.device, sampling: FrameSampling | None
+) -> Episode:
+    positions = _positions(episodes, i)
+    return Episode(
         videos=normalise(source.test_videos(positions, sampling).to(device), source.config.normalisation),
         class_ids=torch.from_numpy(source.class_ids[positions]).to(device),
         way=episodes.support.shape[1],
         shot=episodes.support.shape[2],
         query_labels=torch.from_numpy(episodes.labels).to(device),
     )
-    return method.predict(episode)
 
 
 def _head_logits(matcher: Matcher, features: Tensor, episodes: EpisodeList) -> Tensor:
@@ -143,11 +167,11 @@ def _head_logits(matcher: Matcher, features: Tensor, episodes: EpisodeList) -> T
     pairs = len(support) * query.shape[1] * support[0].numel()
     if rule is None or _GATHERING * pairs < len(features) ** 2:
         return _gathered(matcher, features, support, query)
-    scores = _pair_table(matcher, features)[query[:, :, None, None], support[:, None]]
+    scores = _pair_table(cast(PairMatcher, matcher), features)[query[:, :, None, None], support[:, None]]
     return scores.mean(-1) if rule == "mean" else scores.amax(-1)
 
 
-def _pair_table(matcher: Matcher, features: Tensor) -> Tensor:
+def _pair_table(matcher: PairMatcher, features: Tensor) -> Tensor:
     """(A, A) scores of every clip as query against every clip as support."""
     frames = features.shape[1]
     rows = max(1, _BYTES_AT_ONCE // (4 * 2 * len(features) * frames * frames))

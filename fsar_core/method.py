@@ -2,43 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, cast
+from typing import Self, cast
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fsar_core.backbones import Backbone, BackboneConfig
-from fsar_core.episode import Clips, Episode, Features, Trace, Wiring
-from fsar_core.frame_samplers import FrameSamplerConfig, KeepAll
+from fsar_core.backbones import BackboneConfig, Pretrained, PretrainedConfig
+from fsar_core.episode import Clips, Episode, Features, Match, Sampled, Trace, Wiring
+from fsar_core.frame_samplers import FrameSampler, FrameSamplerConfig, KeepAll, Scan
 from fsar_core.frozen import Frozen
 from fsar_core.losses import Loss, LossConfig
-from fsar_core.matchers import Matcher, MatcherConfig
-from fsar_core.stages import StageConfig
+from fsar_core.matchers import Matcher
+from fsar_core.progress import FollowsTraining
+from fsar_core.wiring import Head, Step, name_faults, wire
 
-_NAME = r"^[a-z][a-z0-9_]*$"
-_RESERVED = ("frames", "backbone")
-
-
-class Step(Frozen):
-    """A stage with a name and a place: it reads the step before it, or the one named by ``reads``."""
-
-    name: str = Field(pattern=_NAME)
-    stage: StageConfig
-    reads: str | None = None
-    """None: the step before; the first step reads ``backbone``."""
-
-
-class Head(Frozen):
-    """A matcher, the step it reads, and its shares in the prediction and in the loss."""
-
-    matcher: MatcherConfig
-    reads: str
-    logit_weight: float = 1.0
-    loss_weight: float = Field(default=1.0, ge=0)
-    reduction: Literal["mean", "sum"] = "mean"
-    """Of the cross-entropy over the queries of an episode. TRX and STRM sum, the HyRSM family averages."""
+__all__ = ["Head", "Method", "MethodConfig", "Output", "Step"]
 
 
 class MethodConfig(Frozen):
@@ -50,64 +30,37 @@ class MethodConfig(Frozen):
     heads: tuple[Head, ...] = ()
     losses: tuple[LossConfig, ...] = ()
     joint_batch_norm: bool = False
-    """False: in training, supports and queries pass the backbone separately (all published code bases)."""
+    """False: in training, supports and queries pass what has batch norms separately (all published code bases)."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        known = ["backbone"]
-        faults: list[str] = []
-        for step in self.steps:
-            if step.name in (*known, *_RESERVED):
-                faults.append(f"steps: the name {step.name!r} is taken; taken are {[*known, *_RESERVED]}")
-            if step.reads is not None and step.reads not in known:
-                faults.append(f"step {step.name!r} reads {step.reads!r}; before it there are {known}")
-            known.append(step.name)
-        for kind, parts in (("head", self.heads), ("loss", self.losses)):
-            faults += [f"{kind} reads {p.reads!r}; there are {known}" for p in parts if p.reads not in known]
+        faults = name_faults(self.steps, self.heads, self.losses)
         if not self.heads and not self.losses:
             faults.append("a method needs a head or a loss, else there is nothing to train")
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
-    def reads(self) -> dict[str, str]:
-        """What each step reads, by step name."""
-        before = ["backbone", *(step.name for step in self.steps)]
-        return {step.name: step.reads or before[i] for i, step in enumerate(self.steps)}
-
     def wiring(self, frames: int, crop: int, classes: int) -> Wiring:
         """Shapes of all steps. Raises ValueError, all faults together, where a part does not fit what it reads."""
-        shapes = {"backbone": self.backbone.shape(self.frame_sampler.frames(frames), crop)}
-        reads = self.reads()
-        faults: list[str] = []
-        for step in self.steps:
-            if reads[step.name] not in shapes:
-                continue  # what it reads has a fault of its own
-            try:
-                shapes[step.name] = step.stage.gives(shapes[reads[step.name]], classes)
-            except ValueError as error:
-                faults.append(f"step {step.name!r}: {error}")
-        wiring = Wiring(shapes=shapes, reads=reads, stages={step.name: step.stage for step in self.steps})
-        faults += [
-            f"head {head.matcher.kind!r} needs {head.matcher.reads} features, "
-            f"but {head.reads!r} gives a {shapes[head.reads].level}"
-            for head in self.heads
-            if head.reads in shapes and shapes[head.reads].level != head.matcher.reads
-        ]
-        for loss in self.losses:
-            if loss.reads not in shapes:
-                continue
-            try:
-                loss.check(wiring)
-            except ValueError as error:
-                faults.append(f"loss {loss.kind!r}: {error}")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return wiring
+        return wire(
+            self.backbone,
+            self.frame_sampler,
+            self.steps,
+            self.heads,
+            self.losses,
+            frames=frames,
+            crop=crop,
+            classes=classes,
+        )
 
     def for_test(self) -> Self:
-        """The method without what only training needs: the losses and their weights."""
-        return self.model_copy(update={"losses": ()})
+        """The method without what only training needs: losses, heads that do not predict, and their weights."""
+        return self.model_copy(update={"losses": (), "heads": tuple(h for h in self.heads if h.logit_weight != 0)})
+
+    def needs_masks(self) -> bool:
+        """Whether training needs instance masks of the frames."""
+        return any(loss.needs_masks() for loss in self.losses)
 
     def build(self, *, frames: int, crop: int, classes: int) -> "Method":
         return Method(self, self.wiring(frames, crop, classes), classes)
@@ -131,28 +84,38 @@ class Method(nn.Module):
     def __init__(self, config: MethodConfig, wiring: Wiring, classes: int) -> None:
         super().__init__()
         self.config, self.wiring = config, wiring
-        self.backbone = config.backbone.build()
-        self.frame_sampler = config.frame_sampler.build()
+        self.backbone = config.backbone.build(frames=wiring.shapes["backbone"].frames, crop=wiring.crop)
+        self.frame_sampler = config.frame_sampler.build(frames=wiring.frames, crop=wiring.crop)
         self.steps = nn.ModuleDict(
-            {s.name: s.stage.build(wiring.shapes[wiring.reads[s.name]], classes) for s in config.steps}
+            {
+                step.name: step.stage.build(*(wiring.shapes[name] for name in wiring.reads[step.name]), classes=classes)
+                for step in config.steps
+            }
         )
         self.heads = nn.ModuleList(head.matcher.build(wiring.shapes[head.reads]) for head in config.heads)
         self.losses = nn.ModuleList(loss.build(wiring, classes) for loss in config.losses)
 
     def forward(self, clips: Clips) -> Output:
         """Logits and losses of an episode, or the losses of labelled clips. ``clips.videos`` are normalised."""
-        outputs = self.embed(clips)
+        sampled = self.sample(clips)
+        outputs = self.embed(clips, sampled)
         losses: dict[str, Tensor] = {}
         weights: dict[str, float] = {}
-        logits = None
+        logits, matches = None, ()
         if isinstance(clips, Episode):
-            logits, by_head = self._match_episode(clips, outputs)
-            for i, (head, own) in enumerate(zip(self.config.heads, by_head, strict=True)):
+            matches = self.match(outputs, clips.way, clips.shot)
+            logits = self.weighted([match.logits for match in matches])
+            for i, (head, match) in enumerate(zip(self.config.heads, matches, strict=True)):
                 name = f"{head.matcher.kind}_{i}"
-                losses[name] = F.cross_entropy(own.float(), clips.query_labels, reduction=head.reduction)
+                losses[name] = F.cross_entropy(match.logits.float(), clips.query_labels, reduction=head.reduction)
                 weights[name] = head.loss_weight
         trace = Trace(
-            outputs=outputs, reads=self.wiring.reads, steps=dict(self.steps.items()), class_ids=clips.class_ids
+            outputs=outputs,
+            reads=self.wiring.reads,
+            steps=dict(self.steps.items()),
+            clips=clips,
+            sampled=sampled,
+            matches=matches,
         )
         for i, (config, loss) in enumerate(zip(self.config.losses, self.losses, strict=True)):
             name = f"{config.kind}_{i}" if config.kind in losses else config.kind
@@ -160,34 +123,58 @@ class Method(nn.Module):
         total = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
         return Output(logits=logits, losses=losses, total=total)
 
-    def embed(self, clips: Clips) -> dict[str, Tensor]:
-        """The output of every step, (V, T, D) or (V, T, D, h, w), with the inputs it was computed from."""
+    def sample(self, clips: Clips, scan: Scan | None = None) -> Sampled | None:
+        """The frames that the backbone sees; None where ``clips`` are given as the output of a step.
+
+        ``scan`` is what the frame sampler's own ``scan`` gave for these clips, where that is at hand.
+        """
         if clips.given is not None:
-            outputs = {clips.given: clips.videos}
-        else:
-            frames = self.frame_sampler(clips.videos)
-            outputs = {"frames": frames, "backbone": self._maps(frames, clips)}
+            return None
+        sampler = cast(FrameSampler, self.frame_sampler)
+        return sampler(clips.videos, supports=clips.way * clips.shot if isinstance(clips, Episode) else None, scan=scan)
+
+    def embed(self, clips: Clips, sampled: Sampled | None = None) -> dict[str, Tensor]:
+        """The output of every step by name, with the inputs it was computed from; ``sampled`` where at hand."""
+        sampled = sampled or self.sample(clips)
+        outputs: dict[str, Tensor] = {}
+        if clips.given is not None:
+            outputs[clips.given] = clips.videos
+        if sampled is not None:
+            outputs = {"frames": sampled.frames, "backbone": self._run(self.backbone, (sampled.frames,), clips)}
         for name, stage in self.steps.items():
-            if name not in outputs and self.wiring.reads[name] in outputs:
-                outputs[name] = stage(outputs[self.wiring.reads[name]])
+            if name not in outputs and outputs.keys() >= set(self.wiring.reads[name]):
+                outputs[name] = self._run(stage, tuple(outputs[read] for read in self.wiring.reads[name]), clips)
         return outputs
+
+    def match(self, outputs: Mapping[str, Tensor], way: int, shot: int) -> tuple[Match, ...]:
+        """What each head gives on the outputs of an episode's videos, supports first, class by class."""
+        features = {head.reads: _split(outputs[head.reads], way, shot) for head in self.config.heads}
+        return tuple(matcher(features[head.reads]) for head, matcher in self.each_head())
 
     def predict(self, episode: Episode) -> Tensor:
         """(Q, N) logits of one episode in eval mode, without losses. Leaves the mode as it was."""
         was_training = self.training
         self.eval()
-        logits, _ = self._match_episode(episode, self.embed(episode))
+        matches = self.match(self.embed(episode), episode.way, episode.shot)
         self.train(was_training)
-        return logits
+        return self.weighted([match.logits for match in matches])
 
     def weighted(self, logits: Sequence[Tensor]) -> Tensor:
         """The prediction from the logits of every head."""
         return torch.stack([h.logit_weight * own for h, own in zip(self.config.heads, logits, strict=True)]).sum(0)
 
-    def backbones(self) -> list[tuple[Backbone, BackboneConfig]]:
-        """Every backbone in it with its configuration, those of losses included."""
+    def at_step(self, step: int, steps: int) -> None:
+        """Tells every part that follows the training that optimiser step ``step`` of ``steps`` is to come."""
+        for module in self.modules():
+            if isinstance(module, FollowsTraining):
+                module.at_step(step, steps)
+
+    def pretrained(self) -> list[tuple[Pretrained, PretrainedConfig]]:
+        """Every network in it that may start from stored weights, with its configuration."""
         losses = cast(Sequence[Loss], self.losses)
-        return [(self.backbone, self.config.backbone), *(pair for loss in losses for pair in loss.backbones())]
+        sampler = cast(FrameSampler, self.frame_sampler)
+        own = (self.backbone, self.config.backbone)
+        return [own, *sampler.pretrained(), *(pair for loss in losses for pair in loss.pretrained())]
 
     def each_head(self) -> list[tuple[Head, Matcher]]:
         """Each head's configuration with its matcher."""
@@ -202,25 +189,31 @@ class Method(nn.Module):
 
         Its outputs may be computed once per video and passed as ``Clips.given``.
         """
-        if not self.config.backbone.frozen or any(loss.needs_frames() for loss in self.config.losses):
+        sampler_trains = any(True for _ in self.frame_sampler.parameters())
+        if not self.config.backbone.frozen or sampler_trains or any(loss.needs_frames() for loss in self.config.losses):
             return None
         last, later = "backbone", list(self.config.steps)
-        while later and self.wiring.reads[later[0].name] == last and not list(self.steps[later[0].name].parameters()):
+        while later and self.wiring.reads[later[0].name] == (last,) and _has_no_weights(self.steps[later[0].name]):
             last = later.pop(0).name
-        read = {self.wiring.reads[step.name] for step in later}
+        read = {name for step in later for name in self.wiring.reads[step.name]}
         read |= {part.reads for part in (*self.config.heads, *self.config.losses)}
         return last if last != "backbone" and read <= {last, *(step.name for step in later)} else None
 
-    def _match_episode(self, episode: Episode, outputs: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
-        features = {name: _split(outputs[name], episode.way, episode.shot) for name in self.read_by_heads()}
-        by_head = [matcher(features[head.reads]).logits for head, matcher in self.each_head()]
-        return self.weighted(by_head), by_head
-
-    def _maps(self, frames: Tensor, clips: Clips) -> Tensor:
-        if not (self.training and isinstance(clips, Episode)) or self.config.joint_batch_norm:
-            return self.backbone(frames)
+    def _run(self, module: nn.Module, inputs: tuple[Tensor, ...], clips: Clips) -> Tensor:
+        """In training, what has batch norms sees supports and queries one after the other."""
+        apart = self.training and not self.config.joint_batch_norm and _has_batch_norm(module)
+        if not apart or not isinstance(clips, Episode):
+            return module(*inputs)
         supports = clips.way * clips.shot
-        return torch.cat([self.backbone(frames[:supports]), self.backbone(frames[supports:])])
+        return torch.cat([module(*(x[:supports] for x in inputs)), module(*(x[supports:] for x in inputs))])
+
+
+def _has_batch_norm(module: nn.Module) -> bool:
+    return any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for part in module.modules())
+
+
+def _has_no_weights(module: nn.Module) -> bool:
+    return not any(True for _ in module.parameters())
 
 
 def _split(outputs: Tensor, way: int, shot: int) -> Features:

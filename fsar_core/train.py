@@ -63,8 +63,8 @@ class TrainState:
         """A fresh state. ``needs`` gives, by target, the weights of the run that is needed."""
         torch.manual_seed(derived_seed(run.seed, "initial weights"))
         method = run.method.build(frames=run.data.frames, crop=run.data.crop, classes=classes)
-        for backbone, config in method.backbones():
-            load_weights(backbone, config, execution.weights_folder)
+        for network, config in method.pretrained():
+            load_weights(network, config, execution.weights_folder)
         for need in run.needs:
             adopt(method, need.target, needs[need.target], need.source)
         method.to(execution.device)
@@ -148,6 +148,7 @@ def _optimizer_step(state: TrainState, batches: Batches, execution: Execution) -
     count = run.batches.per_step if run.batches.kind == "episodes" else 1
     sums: dict[str, float] = defaultdict(float)
     state.method.train()
+    state.method.at_step(state.step, run.training.steps)
     for i, batch in enumerate(batches.of_step(state.step)):
         torch.manual_seed(derived_seed(run.seed, "training pass", state.step, i))
         with torch.autocast(execution.device.type, dtype, enabled=execution.precision != "fp32"):

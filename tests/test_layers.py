@@ -16,17 +16,18 @@ NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 ABOVE_CORE = {"ray", "optuna", "mlflow", "search_spaces", "sweeps"}
 OF_SPACES = {"optuna", "pydantic", "fsar_core", "search_spaces"}
 
-_BASE = {"aside", "episode", "frozen", "seeds"}
+_BASE = {"aside", "episode", "frozen", "progress", "seeds"}
 BELOW = {
     "aside": set[str](),
     "frozen": set[str](),
+    "progress": set[str](),
     "seeds": set[str](),
     "episode": {"frozen"},
     "backbones": _BASE | {"backbones"},
-    "frame_samplers": _BASE | {"frame_samplers"},
+    "frame_samplers": _BASE | {"frame_samplers", "backbones"},
     "stages": _BASE | {"stages"},
     "matchers": _BASE | {"matchers"},
-    "losses": _BASE | {"losses", "backbones", "stages"},
+    "losses": _BASE | {"losses", "backbones", "frame_samplers", "matchers", "stages"},
     "data": _BASE | {"data"},
 }
 """What the folders and lowest files of fsar_core may import of fsar_core."""

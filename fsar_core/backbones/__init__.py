@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fsar_core.backbones.loading import load_weights
+from fsar_core.backbones.loading import Pretrained, PretrainedConfig, load_weights
 from fsar_core.backbones.resnet import ResNet
 from fsar_core.backbones.small_net import SmallNet
 from fsar_core.backbones.weights_file import WeightsError, WeightsFile
@@ -13,6 +13,8 @@ __all__ = [
     "BACKBONES",
     "Backbone",
     "BackboneConfig",
+    "Pretrained",
+    "PretrainedConfig",
     "ResNet",
     "SmallNet",
     "WeightsError",

@@ -2,37 +2,58 @@
 
 import os
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from fsar_core.backbones.resnet import ResNet
-from fsar_core.backbones.small_net import SmallNet
 from fsar_core.backbones.weights_file import WeightsError, WeightsFile, check_sha256, read_state_dict
 
+_CLASSIFIERS = ("fc.", "classifier.", "heads.", "head.")
 
-def load_weights(
-    module: ResNet | SmallNet, config: ResNet.Config | SmallNet.Config, folder: Path | None = None
-) -> None:
+
+class Pretrained(Protocol):
+    """A network that may start from stored weights."""
+
+    def pretrained_part(self) -> nn.Module:
+        """What a file of weights fits, once its classifier is left out."""
+        ...
+
+
+class PretrainedConfig(Protocol):
+    """The configuration of such a network."""
+
+    @property
+    def weights(self) -> str | WeightsFile:
+        """``none``, the name of published weights, or a file."""
+        ...
+
+    def published(self) -> tuple[str, str] | None:
+        """Names of the model and of its published weights in torchvision; None where there are none."""
+        ...
+
+
+def load_weights(module: Pretrained, config: PretrainedConfig, folder: Path | None = None) -> None:
     """Raises WeightsError, with what to do, where the file is missing, is another one, or does not fit ``module``.
 
-    ``folder``: the site's folder of weights. ImageNet weights are also looked for where torch.hub keeps them, and are
-    downloaded only if the environment variable FSAR_DOWNLOAD is 1. A classifier (``fc.*``) in a file is ignored.
+    ``folder``: the site's folder of weights. Published weights are also looked for where torch.hub keeps them, and are
+    downloaded only if the environment variable FSAR_DOWNLOAD is 1. A classifier in a file is ignored.
     """
+    published = config.published()
     if isinstance(config.weights, WeightsFile):
-        _load(module.trunk.layers, _site_file(config.weights, folder))
-    elif config.kind == "resnet" and config.weights == "imagenet":
-        _load(module.trunk.layers, _imagenet_file(imagenet_url(config.depth), folder))
+        _load(module.pretrained_part(), _site_file(config.weights, folder))
+    elif config.weights != "none" and published is not None:
+        _load(module.pretrained_part(), _published_file(published_url(*published), folder))
 
 
-def imagenet_url(depth: int) -> str:
-    """Where torchvision publishes its IMAGENET1K_V1 weights; the file name ends with the start of the SHA-256."""
+def published_url(model: str, weights: str) -> str:
+    """Where torchvision publishes weights; the file name ends with the start of the SHA-256."""
     from torchvision.models import get_model_weights  # takes seconds to import, and few calls come here
 
-    return get_model_weights(f"resnet{depth}")["IMAGENET1K_V1"].url
+    return get_model_weights(model)[weights].url
 
 
-def _imagenet_file(url: str, folder: Path | None) -> Path:
+def _published_file(url: str, folder: Path | None) -> Path:
     name = url.rpartition("/")[2]
     start = Path(name).stem.rpartition("-")[2]
     folders = ([] if folder is None else [folder]) + [Path(torch.hub.get_dir()) / "checkpoints"]
@@ -42,7 +63,7 @@ def _imagenet_file(url: str, folder: Path | None) -> Path:
             return path
     if os.environ.get("FSAR_DOWNLOAD") != "1":
         raise WeightsError(
-            f"the ImageNet weights {name} must lie in {' or '.join(map(str, folders))}; copy {url} there, or set "
+            f"the published weights {name} must lie in {' or '.join(map(str, folders))}; copy {url} there, or set "
             f"FSAR_DOWNLOAD=1 to have it downloaded to {folders[0]}"
         )
     folders[0].mkdir(parents=True, exist_ok=True)
@@ -66,10 +87,10 @@ def _site_file(file: WeightsFile, folder: Path | None) -> Path:
     return path
 
 
-def _load(layers: nn.Sequential, path: Path) -> None:
+def _load(layers: nn.Module, path: Path) -> None:
     # A state dict of the whole backbone, as this project saves it, fits as well as torchvision's bare names.
     given = {name.removeprefix("trunk.layers."): tensor for name, tensor in read_state_dict(path).items()}
-    given = {name: tensor for name, tensor in given.items() if not name.startswith("fc.")}
+    given = {name: tensor for name, tensor in given.items() if not name.startswith(_CLASSIFIERS)}
     faults = _faults(given, layers.state_dict())
     if faults:
         raise WeightsError(f"{path} does not fit the backbone of the config; " + "; ".join(faults))

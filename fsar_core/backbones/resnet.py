@@ -25,17 +25,25 @@ class ResNet(nn.Module):
             """As papers call it."""
             return f"ResNet-{self.depth}"
 
+        def published(self) -> tuple[str, str]:
+            """Names of the model and of its weights in torchvision."""
+            return f"resnet{self.depth}", "IMAGENET1K_V1"
+
         def shape(self, frames: int, crop: int) -> Shape:
             """``crop``: pixels per side."""
             return Shape(level="map", frames=frames, dim=512 if self.depth < 50 else 2048, cells=-(-crop // 32))
 
-        def build(self) -> "ResNet":
+        def build(self, *, frames: int = 8, crop: int = 224) -> "ResNet":
             """With random weights; ``load_weights`` brings those of the config."""
             return ResNet(self)
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.trunk = Trunk(_layers(config.depth), frozen=config.frozen, batch_norm=config.batch_norm)
+
+    def pretrained_part(self) -> nn.Module:
+        """What a file of weights fits."""
+        return self.trunk.layers
 
     def forward(self, videos: Tensor) -> Tensor:
         """(V, T, 3, H, W) floating -> (V, T, D, ceil(H / 32), ceil(W / 32))."""

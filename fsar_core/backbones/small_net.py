@@ -30,11 +30,14 @@ class SmallNet(nn.Module):
             """For tables."""
             return f"small net of {8 * self.channels} channels"
 
+        def published(self) -> None:
+            """Nobody publishes weights for it."""
+
         def shape(self, frames: int, crop: int) -> Shape:
             """``crop``: pixels per side."""
             return Shape(level="map", frames=frames, dim=8 * self.channels, cells=-(-crop // 16))
 
-        def build(self) -> "SmallNet":
+        def build(self, *, frames: int = 8, crop: int = 224) -> "SmallNet":
             """With random weights; ``load_weights`` brings those of the config."""
             return SmallNet(self)
 
@@ -42,6 +45,10 @@ class SmallNet(nn.Module):
         super().__init__()
         layers = _layers(config.channels, coordinates=config.coordinates)
         self.trunk = Trunk(layers, frozen=config.frozen, batch_norm=config.batch_norm)
+
+    def pretrained_part(self) -> nn.Module:
+        """What a file of weights fits."""
+        return self.trunk.layers
 
     def forward(self, videos: Tensor) -> Tensor:
         """(V, T, 3, H, W) floating -> (V, T, D, ceil(H / 16), ceil(W / 16))."""

@@ -1,7 +1,16 @@
 """Frame samplers inside a method. What exists is the union below; a new one is a file here and a member there."""
 
+from typing import Annotated
+
+from pydantic import Field
+
+from fsar_core.frame_samplers.base import FrameSampler, Scan
+from fsar_core.frame_samplers.evenly import Evenly
 from fsar_core.frame_samplers.keep_all import KeepAll
 
-FrameSamplerConfig = KeepAll.Config
+__all__ = ["FRAME_SAMPLERS", "Evenly", "FrameSampler", "FrameSamplerConfig", "KeepAll", "Scan"]
 
-FRAME_SAMPLERS = (KeepAll.Config,)
+FrameSamplerConfig = Annotated[KeepAll.Config | Evenly.Config, Field(discriminator="kind")]
+
+FRAME_SAMPLERS = (KeepAll.Config, Evenly.Config)
+"""The members of ``FrameSamplerConfig``."""

@@ -2,15 +2,16 @@
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from fsar_core.frozen import Frozen
+from fsar_core.episode import Sampled
+from fsar_core.frame_samplers.base import FrameSampler, FrameSamplerBase, Scan
 
 
-class KeepAll(nn.Module):
+class KeepAll(FrameSampler):
     """The identity."""
 
-    class Config(Frozen):
+    class Config(FrameSamplerBase):
         """No parameters."""
 
         kind: Literal["keep_all"] = "keep_all"
@@ -19,9 +20,9 @@ class KeepAll(nn.Module):
             """Frames left of ``total`` per clip."""
             return total
 
-        def build(self) -> "KeepAll":
+        def build(self, *, frames: int, crop: int) -> "KeepAll":
             return KeepAll()
 
-    def forward(self, videos: Tensor) -> Tensor:
+    def forward(self, videos: Tensor, supports: int | None = None, scan: Scan | None = None) -> Sampled:
         """(V, T, 3, H, W), unchanged."""
-        return videos
+        return Sampled(frames=videos)

@@ -3,19 +3,18 @@
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from fsar_core.backbones import Backbone, BackboneConfig
 from fsar_core.episode import Trace, Wiring
-from fsar_core.frozen import Frozen
+from fsar_core.losses.base import LossBase, LossModule
 from fsar_core.stages.class_scores import ClassScores
 
 
-class Classification(nn.Module):
+class Classification(LossModule):
     """Labels are the base classes. No parameters."""
 
-    class Config(Frozen):
+    class Config(LossBase):
         """The paper trains Phi_cls "with video-level labels" and says no more."""
 
         kind: Literal["classification"] = "classification"
@@ -33,20 +32,12 @@ class Classification(nn.Module):
             if self.pool == "topk_mean" and self.topk > frames:
                 raise ValueError(f"classification.topk must be at most the {frames} frames, got {self.topk}")
 
-        def needs_frames(self) -> bool:
-            """Whether it reads the frames themselves, beside what the steps give."""
-            return False
-
         def build(self, wiring: Wiring, classes: int) -> "Classification":
             return Classification(self)
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-
-    def backbones(self) -> list[tuple[Backbone, BackboneConfig]]:
-        """None of its own."""
-        return []
 
     def logits(self, scores: Tensor) -> Tensor:
         """(V, T, C) scores per frame to (V, C) per video."""
@@ -56,4 +47,4 @@ class Classification(nn.Module):
 
     def forward(self, trace: Trace) -> Tensor:
         """Mean cross-entropy over the videos, a scalar."""
-        return F.cross_entropy(self.logits(trace.outputs[self.config.reads]).float(), trace.class_ids)
+        return F.cross_entropy(self.logits(trace.outputs[self.config.reads]).float(), trace.clips.class_ids)

@@ -1,14 +1,15 @@
 """SGTM's masked branch: visible tokens through the shared encoder, all rebuilt by a decoder (sections 3.2 and 3.3)."""
 
+from collections.abc import Sequence
 from typing import Literal, Self, cast
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from fsar_core.backbones import Backbone, BackboneConfig
+from fsar_core.backbones import Backbone, BackboneConfig, Pretrained, PretrainedConfig
 from fsar_core.episode import Shape, Trace, Wiring
-from fsar_core.frozen import Frozen
+from fsar_core.losses.base import LossBase, LossModule
 from fsar_core.losses.frame_masking import NEEDS_SALIENCY, MaskStrategy, masked_frames, visible_frames
 from fsar_core.stages.class_scores import ClassScores
 from fsar_core.stages.spatial_pool import SpatialPool
@@ -16,10 +17,10 @@ from fsar_core.stages.token_transformer import TokenTransformer
 from fsar_core.stages.transformer import Transformer, TransformerConfig, initialise_linear
 
 
-class MaskedReconstruction(nn.Module):
+class MaskedReconstruction(LossModule):
     """Decoder, mask token and class-score network: weights of training only, absent from a test."""
 
-    class Config(Frozen):
+    class Config(LossBase):
         """Defaults follow the paper; where it is silent, the switch stands beside the default."""
 
         kind: Literal["masked_reconstruction"] = "masked_reconstruction"
@@ -66,7 +67,7 @@ class MaskedReconstruction(nn.Module):
             features of ``guide_backbone`` have another width than those it stands for."""
             self._encoder(wiring)
             masked_frames(self.strategy, self.ratio, wiring.shapes[self.reads].frames)
-            dim = wiring.shapes[wiring.reads[self.reads]].dim
+            dim = wiring.shapes[wiring.reads[self.reads][0]].dim
             if self.guide_backbone is not None and self.guide_backbone.shape(1, 32).dim != dim:
                 raise ValueError(
                     f"guide_backbone must give the {dim} channels that {self.reads!r} reads, "
@@ -78,8 +79,8 @@ class MaskedReconstruction(nn.Module):
             return self.guide_backbone is not None
 
         def build(self, wiring: Wiring, classes: int) -> "MaskedReconstruction":
-            source = wiring.shapes[wiring.reads[self.reads]]
-            return MaskedReconstruction(self, source, self._encoder(wiring).token_dim, classes)
+            source = wiring.shapes[wiring.reads[self.reads][0]]
+            return MaskedReconstruction(self, source, self._encoder(wiring).token_dim, classes, wiring.crop)
 
         def _encoder(self, wiring: Wiring) -> TokenTransformer.Config:
             stage = wiring.stages.get(self.reads)
@@ -89,7 +90,7 @@ class MaskedReconstruction(nn.Module):
                 )
             return stage
 
-    def __init__(self, config: Config, source: Shape, width: int, classes: int) -> None:
+    def __init__(self, config: Config, source: Shape, width: int, classes: int, crop: int) -> None:
         super().__init__()
         self.config = config
         self.tokens_per_frame = source.dim // width
@@ -99,10 +100,11 @@ class MaskedReconstruction(nn.Module):
         self.decoder = Transformer(config.decoder, width)
         self.head = nn.Linear(width, width) if config.pred_head else nn.Identity()
         self.head.apply(initialise_linear)
-        self.guide = config.guide.build(source, classes).requires_grad_(False) if config.guide else None
+        self.guide = config.guide.build(source, classes=classes).requires_grad_(False) if config.guide else None
         self.guide_backbone = None
         if config.guide_backbone:
-            self.guide_backbone = nn.Sequential(config.guide_backbone.build(), SpatialPool()).requires_grad_(False)
+            seen = config.guide_backbone.build(frames=source.frames, crop=crop)
+            self.guide_backbone = nn.Sequential(seen, SpatialPool()).requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
         """The class-score network stays in eval mode: its dropout would randomise the ranking."""
@@ -112,8 +114,8 @@ class MaskedReconstruction(nn.Module):
                 frozen.eval()
         return self
 
-    def backbones(self) -> list[tuple[Backbone, BackboneConfig]]:
-        """Backbones of its own, whose pretrained weights are to be loaded."""
+    def pretrained(self) -> Sequence[tuple[Pretrained, PretrainedConfig]]:
+        """The backbone of the guide, if it has one of its own."""
         if self.guide_backbone is None or self.config.guide_backbone is None:
             return []
         return [(cast(Backbone, self.guide_backbone[0]), self.config.guide_backbone)]
@@ -122,7 +124,7 @@ class MaskedReconstruction(nn.Module):
         """The reconstruction loss, a scalar in float32. Equation 5 of the paper."""
         encoder = trace.steps[self.config.reads]
         assert isinstance(encoder, TokenTransformer)
-        source = trace.outputs[trace.reads[self.config.reads]]
+        source = trace.outputs[trace.reads[self.config.reads][0]]
         visible = self.visible_tokens(trace, source)
         tokens = encoder.tokens(source)
         latent = encoder.transformer(_take(encoder.positions(tokens), visible))

@@ -12,7 +12,18 @@ from fsar_core.matchers.protonet import ProtoNet
 from fsar_core.matchers.shots import ShotRule, Shots
 from fsar_core.matchers.time_averaged import TimeAveraged
 
-__all__ = ["MATCHERS", "BiMhm", "Matcher", "MatcherConfig", "Otam", "ProtoNet", "ShotRule", "Shots", "TimeAveraged"]
+__all__ = [
+    "MATCHERS",
+    "BiMhm",
+    "Matcher",
+    "MatcherConfig",
+    "Otam",
+    "PairMatcher",
+    "ProtoNet",
+    "ShotRule",
+    "Shots",
+    "TimeAveraged",
+]
 
 MatcherConfig = Annotated[
     Otam.Config | BiMhm.Config | ProtoNet.Config | TimeAveraged.Config,
@@ -24,14 +35,21 @@ MATCHERS = (Otam.Config, BiMhm.Config, ProtoNet.Config, TimeAveraged.Config)
 
 
 class Matcher(Protocol):
-    """What every matcher can do. Scores are logits of single pairs: higher is closer."""
+    """What every matcher can do."""
 
     def __call__(self, features: Features) -> Match: ...
 
     def shot_rule(self, shot: int) -> ShotRule | None:
-        """How ``pair_scores`` over the ``shot`` supports of a class give its logit; None where they do not."""
+        """How scores of single pairs give the logit of a class of ``shot`` supports; None where they do not.
+
+        A matcher that ever gives a rule is a ``PairMatcher``.
+        """
         ...
 
+
+class PairMatcher(Matcher, Protocol):
+    """A matcher that can score a query and a support by themselves. Scores are logits: higher is closer."""
+
     def pair_scores(self, query: Tensor, support: Tensor) -> Tensor:
-        """(*B, A, T', D) and (*B, S, T, D) -> (*B, A, S), float32 or wider; memory grows with A * S * T' * T."""
+        """(*B, A, T', D) and (*B, S, T, D) -> (*B, A, S), float32 or wider; memory may grow with A * S * T' * T."""
         ...

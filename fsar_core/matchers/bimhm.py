@@ -1,12 +1,12 @@
 """Bidirectional mean Hausdorff matching. Wang et al. (HyRSM), CVPR 2022, https://arxiv.org/abs/2204.13423."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from fsar_core.episode import Features, Level, Match, Shape
-from fsar_core.frozen import Frozen
+from fsar_core.episode import Features, Match, Shape
+from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.cosine import frame_cosine
 from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
 
@@ -14,7 +14,7 @@ from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
 class BiMhm(nn.Module):
     """Every frame takes its distance to the nearest frame of the other video. No parameters."""
 
-    class Config(Frozen):
+    class Config(MatcherBase):
         kind: Literal["bimhm"] = "bimhm"
         shots: Shots = "features"
         """MoLo, I2ST and HyRSM with several shots average features; HyRSM's 1-shot head averages distances."""
@@ -24,8 +24,6 @@ class BiMhm(nn.Module):
         """``query_to_support`` counts the nearest frames of the query's frames only, an option of MoLo."""
         cosine_eps: float = Field(default=0.0, ge=0)
         """0: plain normalisation (HyRSM). MoLo takes 0.01."""
-
-        reads: ClassVar[Level] = "frame"
 
         def build(self, shape: Shape) -> "BiMhm":
             return BiMhm(self)

@@ -5,14 +5,14 @@ later papers build on.
 """
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from fsar_core.episode import Features, Level, Match, Shape
-from fsar_core.frozen import Frozen
+from fsar_core.episode import Features, Match, Shape
+from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.cosine import frame_cosine
 from fsar_core.matchers.precision import wide
 from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
@@ -21,7 +21,7 @@ from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
 class Otam(nn.Module):
     """The cost of a soft ordered path through the frame distances of two videos. No parameters."""
 
-    class Config(Frozen):
+    class Config(MatcherBase):
         kind: Literal["otam"] = "otam"
         lam: float = Field(default=0.1, gt=0)
         """Temperature of the soft minimum, in units of the frame distance. CLIP-FSAR takes 0.5."""
@@ -30,8 +30,6 @@ class Otam(nn.Module):
         shots: Shots = "distances"
         """The OTAM code averages distances, CLIP-FSAR features."""
         cosine_eps: float = Field(default=0.01, ge=0)
-
-        reads: ClassVar[Level] = "frame"
 
         def build(self, shape: Shape) -> "Otam":
             return Otam(self)

@@ -1,13 +1,13 @@
 """Prototypes per frame index. Snell et al., NeurIPS 2017, https://arxiv.org/abs/1703.05175, as video papers use it:
 frames are compared by cosine, index by index (VIM, eq. 23)."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from fsar_core.episode import Features, Level, Match, Shape
-from fsar_core.frozen import Frozen
+from fsar_core.episode import Features, Match, Shape
+from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.cosine import cosine
 from fsar_core.matchers.shots import ShotRule, class_scores, shot_rule
 
@@ -15,11 +15,9 @@ from fsar_core.matchers.shots import ShotRule, class_scores, shot_rule
 class ProtoNet(nn.Module):
     """The sum over the frame indices of 1 - cosine(query frame, prototype frame). No parameters."""
 
-    class Config(Frozen):
+    class Config(MatcherBase):
         kind: Literal["protonet"] = "protonet"
         cosine_eps: float = Field(default=0.0, ge=0)
-
-        reads: ClassVar[Level] = "frame"
 
         def build(self, shape: Shape) -> "ProtoNet":
             return ProtoNet(self)

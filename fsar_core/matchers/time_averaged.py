@@ -1,13 +1,13 @@
 """Matching of time averages, the baseline that is blind to order (called TSN in this literature)."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from fsar_core.episode import Features, Level, Match, Shape
-from fsar_core.frozen import Frozen
+from fsar_core.episode import Features, Match, Shape
+from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.cosine import cosine
 from fsar_core.matchers.precision import wide
 from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
@@ -16,14 +16,12 @@ from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
 class TimeAveraged(nn.Module):
     """Compares the means of the frames over time. No parameters."""
 
-    class Config(Frozen):
+    class Config(MatcherBase):
         kind: Literal["time_averaged"] = "time_averaged"
         distance: Literal["cosine", "squared_euclidean"] = "cosine"
         """``cosine``: the logits are cosines in [-1, 1], no distances, and are averaged over the shots.
         ``squared_euclidean``: minus the squared distance to the mean of the class."""
         cosine_eps: float = Field(default=0.01, ge=0)
-
-        reads: ClassVar[Level] = "frame"
 
         def build(self, shape: Shape) -> "TimeAveraged":
             return TimeAveraged(self)

@@ -8,8 +8,9 @@ from fsar_core.backbones import BackboneConfig
 from fsar_core.config import Need, RunConfig
 from fsar_core.losses import MaskedReconstruction
 from fsar_core.losses.frame_masking import NEEDS_SALIENCY, MaskStrategy
-from fsar_core.matchers import MatcherConfig, Otam
+from fsar_core.matchers import BiMhm, MatcherConfig, Otam
 from fsar_core.method import Head, MethodConfig, Step
+from fsar_core.methods.published import PublishedMethod
 from fsar_core.presets import Recipe
 from fsar_core.stages import ClassScores, SpatialPool, TokenTransformer
 from fsar_core.stages.transformer import TransformerConfig
@@ -98,3 +99,27 @@ def _layers(backbone: BackboneConfig) -> TransformerConfig:
 
 def _width(backbone: BackboneConfig) -> int:
     return backbone.shape(1, 32).dim
+
+
+def random_mask(backbone: BackboneConfig) -> MethodConfig:
+    """Masks the same share of frames at random (table 4)."""
+    return sgtm(backbone, strategy="random")
+
+
+def with_bimhm(backbone: BackboneConfig) -> MethodConfig:
+    """Matches by Bi-MHM instead of OTAM."""
+    return sgtm(backbone, matcher=BiMhm.Config())
+
+
+METHOD = PublishedMethod(
+    title="Saliency-guided fine-grained temporal mask learning",
+    source="SGTM, 2024",
+    variants={
+        "sgtm": sgtm,
+        "bimhm": with_bimhm,
+        "random_mask": random_mask,
+        "encoder_only": encoder_only,
+        "baseline": baseline,
+    },
+    run=run,
+)

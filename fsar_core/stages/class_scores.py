@@ -6,13 +6,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from fsar_core.episode import Shape
-from fsar_core.frozen import Frozen
+from fsar_core.stages.base import StageBase
 
 
 class ClassScores(nn.Module):
     """Convolutions along time, ReLU and dropout between them: frame features to scores of the base classes."""
 
-    class Config(Frozen):
+    class Config(StageBase):
         """Sizes are fitted to the published parameter count; the paper says "several temporal convolutional layers"."""
 
         kind: Literal["class_scores"] = "class_scores"
@@ -33,7 +33,7 @@ class ClassScores(nn.Module):
                 )
             return self
 
-        def gives(self, shape: Shape, classes: int) -> Shape:
+        def gives(self, shape: Shape, *, classes: int) -> Shape:
             """One score per base class and frame. Raises ValueError unless it reads frame features."""
             if shape.level != "frame":
                 raise ValueError(
@@ -41,7 +41,7 @@ class ClassScores(nn.Module):
                 )
             return Shape(level="frame", frames=shape.frames, dim=classes)
 
-        def build(self, shape: Shape, classes: int) -> "ClassScores":
+        def build(self, shape: Shape, *, classes: int) -> "ClassScores":
             return ClassScores(self, shape.dim, classes)
 
     def __init__(self, config: Config, dim: int, classes: int) -> None:

@@ -9,14 +9,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fsar_core.episode import Shape
-from fsar_core.frozen import Frozen
+from fsar_core.stages.base import StageBase
 from fsar_core.stages.transformer import Positions, Transformer, TransformerConfig
 
 
 class TokenTransformer(nn.Module):
     """Transforms the T*D/P tokens of each clip; frame features in, frame features of the same size out."""
 
-    class Config(Frozen):
+    class Config(StageBase):
         """Encoder: ``positions`` sincos. Matching transformer behind an encoder: none, the code is added once."""
 
         kind: Literal["token_transformer"] = "token_transformer"
@@ -27,7 +27,7 @@ class TokenTransformer(nn.Module):
         residual: bool = False
         """Adds the input to the output. The paper's formula has none."""
 
-        def gives(self, shape: Shape, classes: int) -> Shape:
+        def gives(self, shape: Shape, *, classes: int) -> Shape:
             """The shape it reads. Raises ValueError unless these are frame features of a multiple of P channels."""
             if shape.level != "frame":
                 raise ValueError(
@@ -37,7 +37,7 @@ class TokenTransformer(nn.Module):
                 raise ValueError(f"token_dim must divide the {shape.dim} channels of a frame, got {self.token_dim}")
             return shape
 
-        def build(self, shape: Shape, classes: int) -> "TokenTransformer":
+        def build(self, shape: Shape, *, classes: int) -> "TokenTransformer":
             return TokenTransformer(self, shape)
 
     def __init__(self, config: Config, shape: Shape) -> None:

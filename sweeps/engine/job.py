@@ -21,7 +21,8 @@ from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.config import DataConfig
 from fsar_core.data.datasets import DatasetPlace, open_index, open_splits
 from fsar_core.data.folder_scan import Split
-from fsar_core.evaluate import embed_clips, evaluate
+from fsar_core.embedding import known_per_clip
+from fsar_core.evaluate import evaluate
 from fsar_core.frozen import Frozen
 from fsar_core.method import Method
 from fsar_core.train import Execution, Progress, TrainState, train
@@ -157,9 +158,9 @@ def _measure(job: Job, missing: list[EvalConfig], folder: RunFolder, device: tor
         method = config.build(frames=data.frames, crop=data.crop, classes=classes)
         method.load_state_dict(drop_parts(weights, keep=method))
         method.to(device)
-        features = embed_clips(method, test, device, names=method.read_by_heads(), sampling=group[0].frame_sampling)
+        known = known_per_clip(method, test, device, group[0].frame_sampling)
         for evaluation in group:
-            _measure_one(job, folder, evaluation, method, test, device, features)
+            _measure_one(job, folder, evaluation, method, test, device, known)
 
 
 def _measure_one(
@@ -169,10 +170,10 @@ def _measure_one(
     method: Method,
     test: ClipSource,
     device: torch.device,
-    features: dict[str, Tensor],
+    known: Mapping[str, Tensor],
 ) -> None:
     began = time.monotonic()
-    result = evaluate(method, test, evaluation, device, features)
+    result = evaluate(method, test, evaluation, device, known)
     record = EvaluationRecord(
         run_id=job.run.run_id(),
         evaluation=evaluation,

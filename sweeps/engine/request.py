@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from fsar_core.backbones import BackboneConfig, WeightsError, load_weights
+from fsar_core.backbones import Pretrained, PretrainedConfig, WeightsError, load_weights
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_index import BadDataset, ClipIndex
 from fsar_core.data.config import DATASET_NAME
@@ -143,17 +143,22 @@ def clip_faults(index: ClipIndex, wanted: Iterable[tuple[RunConfig, EvalConfig |
 
 def weight_faults(site: Site, runs: Iterable[RunConfig]) -> list[str]:
     """Pretrained weights that runs start from and this machine lacks. Workers of a cluster look for themselves."""
-    backbones: dict[str, BackboneConfig] = {}
+    networks: dict[str, tuple[Pretrained, PretrainedConfig]] = {}
+    seen: set[str] = set()
     waiting = list(runs) if site.ray == "local" else []
     while waiting:
         run = waiting.pop()
         waiting += [need.run for need in run.needs]
-        if run.method.backbone.weights != "none":
-            backbones[run.method.backbone.canonical_json()] = run.method.backbone
+        bare = run.method.model_copy(update={"heads": ()})  # heads hold no network that starts from stored weights
+        parts = repr((bare.backbone, bare.frame_sampler, bare.losses))
+        if parts not in seen:
+            seen.add(parts)
+            method = bare.build(frames=run.data.frames, crop=run.data.crop, classes=2)
+            networks |= {repr(config): (network, config) for network, config in method.pretrained()}
     faults: dict[str, None] = {}
-    for config in backbones.values():
+    for network, config in networks.values():
         try:
-            load_weights(config.build(), config, site.weights)
+            load_weights(network, config, site.weights)
         except WeightsError as error:
             faults[str(error)] = None
     return list(faults)

@@ -39,7 +39,7 @@ def traced(method: Method, clips: Clips) -> Trace:
 
 def trace_of(method: Method, outputs: dict[str, Tensor], clips: Clips) -> Trace:
     steps = dict(method.steps.items())
-    return Trace(outputs=outputs, reads=method.wiring.reads, steps=steps, class_ids=clips.class_ids)
+    return Trace(outputs=outputs, reads=method.wiring.reads, steps=steps, clips=clips, sampled=None, matches=())
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Which files of weights backbones take, from where, and what is said of others."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from fsar_core.backbones import (
     load_weights,
     loading,
 )
-from fsar_core.backbones.loading import imagenet_url
+from fsar_core.backbones.loading import published_url
 
 
 def videos(size: int = 33) -> Tensor:
@@ -130,13 +131,17 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "torch" / "hub" / "checkpoints"
 
 
+def _url_of(path: Path, model: str, weights: str) -> str:
+    return {("resnet18", "IMAGENET1K_V1"): path.as_uri()}[model, weights]
+
+
 @pytest.fixture
 def published(trunk: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for torchvision's file, under a file:// address with the hash in its name."""
     file = saved(trunk.state_dict(), tmp_path / "trunk.pth")
     (tmp_path / "server").mkdir()
     path = file.rename(tmp_path / "server" / f"resnet18-{digest(file)[:8]}.pth")
-    monkeypatch.setattr(loading, "imagenet_url", {18: path.as_uri()}.get)
+    monkeypatch.setattr(loading, "published_url", partial(_url_of, path))
     return path
 
 
@@ -188,4 +193,4 @@ class TestImageNetWeights:
             self.loaded(tmp_path)
 
     def test_their_address_is_that_of_the_first_published_weights(self) -> None:
-        assert imagenet_url(50) == "https://download.pytorch.org/models/resnet50-0676ba61.pth"
+        assert published_url("resnet50", "IMAGENET1K_V1") == "https://download.pytorch.org/models/resnet50-0676ba61.pth"

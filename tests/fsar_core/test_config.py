@@ -209,7 +209,7 @@ def test_parts_that_do_not_fit_are_reported_together() -> None:
         "step 'again': spatial_pool needs a map, but gets frame features",
         "remove one of two pools",
         "step 'odd': token_dim must divide the 32 channels of a frame, got 7",
-        "head 'otam' needs frame features, but 'backbone' gives a map",
+        "head 'otam': needs frame features, but 'backbone' gives a map",
         "loss 'masked_reconstruction': masked_reconstruction needs a token_transformer step, "
         "but 'pooled' is another kind",
         "loss 'classification': classification needs a class_scores step, but 'pooled' is another kind",

@@ -10,7 +10,8 @@ from torch import Tensor
 from fsar_core.config import EvalConfig
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.episodes import EpisodeList, fixed_episodes
-from fsar_core.evaluate import Evaluation, cached_logits, embed_clips, evaluate, evaluate_episodes, plain_logits
+from fsar_core.embedding import embed_clips
+from fsar_core.evaluate import Evaluation, cached_logits, evaluate, evaluate_episodes, plain_logits
 from fsar_core.matchers import BiMhm, MatcherConfig, Otam, ProtoNet, TimeAveraged
 from fsar_core.method import Head, Method, MethodConfig
 from fsar_core.methods import sgtm
@@ -92,7 +93,7 @@ def test_look_ups_in_small_portions_change_nothing(monkeypatch: pytest.MonkeyPat
         whole, _ = both_ways(config, shot=shot, queries=2, count=count)
         with monkeypatch.context() as small:
             small.setattr("fsar_core.evaluate._BYTES_AT_ONCE", 40_000)
-            small.setattr("fsar_core.evaluate._VIDEOS_AT_ONCE", 5)
+            small.setattr("fsar_core.embedding._VIDEOS_AT_ONCE", 5)
             portions, _ = both_ways(config, shot=shot, queries=2, count=count)
         torch.testing.assert_close(portions, whole, rtol=1e-5, atol=1e-5)
 

@@ -157,7 +157,7 @@ def test_a_job_killed_between_training_and_measuring_does_not_train_again(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "embed_clips", killed)
+        patch.setattr(jobs, "known_per_clip", killed)
         with pytest.raises(Killed):
             carry_out(job, silent)
     record = (job.folder / "run.json").stat().st_mtime_ns
