@@ -5,7 +5,7 @@ import pytest
 from fsar_core.config import RunConfig
 from fsar_core.losses import Classification, MaskedReconstruction
 from fsar_core.methods import sgtm
-from fsar_core.presets import PRESETS, Recipe, clean, default_preset, laptop, smoke
+from fsar_core.presets import PRESETS, Recipe, clean, default_preset, laptop, laptop64, smoke
 
 SCHEDULES: dict[str, dict[int, float]] = {
     "hmdb51": {1: 1e-5, 126: 5e-5, 250: 5e-5, 251: 2.5e-5, 375: 2.5e-5, 376: 5e-6, 500: 5e-6},
@@ -16,7 +16,12 @@ SCHEDULES: dict[str, dict[int, float]] = {
 }
 """Learning rate at a step, worked out from the code base's effective points."""
 
-RECIPES = {"clean": clean("kinetics100"), "laptop": laptop("motionshapes"), "smoke": smoke("motionshapes")}
+RECIPES = {
+    "clean": clean("kinetics100"),
+    "laptop": laptop("motionshapes"),
+    "laptop64": laptop64("motionshapes"),
+    "smoke": smoke("motionshapes"),
+}
 each_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 
 
@@ -100,6 +105,13 @@ def test_smoke_is_the_laptop_with_fewer_steps() -> None:
     assert (quick.backbone, quick.data, quick.episodes.batches) == (slow.backbone, slow.data, slow.episodes.batches)
     for ours, theirs in ((quick.episodes, slow.episodes), (quick.scores, slow.scores)):
         assert ours.training.steps <= 20 < theirs.training.steps
+
+
+def test_laptop64_is_the_laptop_with_maps_of_four_by_four_cells() -> None:
+    wide, narrow = laptop64("motionshapes"), laptop("motionshapes")
+    assert (wide.backbone, wide.episodes, wide.selection) == (narrow.backbone, narrow.episodes, narrow.selection)
+    assert (wide.backbone.shape(8, wide.data.crop).cells, narrow.backbone.shape(8, narrow.data.crop).cells) == (4, 3)
+    assert [need.run.data for need in wide.needs] == [wide.data]
 
 
 def test_the_data_set_s_name_goes_into_every_run() -> None:

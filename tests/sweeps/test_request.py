@@ -69,7 +69,7 @@ def test_all_faults_of_flags_and_site_come_together(tmp_path: Path, mode: tuple[
     text = "\n".join(faults)
     for part in (
         "--seeds must be between 1 and 100, got 0",
-        "--preset must be one of clean, laptop, smoke, got 'best'",
+        "--preset must be one of clean, laptop, laptop64, smoke, got 'best'",
         f"site {site}: cpus_per_run: Input should be greater than 0, got -1",
         f"site {site}: colour: there is no such key; it must be one of storage",
     ):
