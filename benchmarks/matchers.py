@@ -1,120 +1,256 @@
 """Times matchers beside the loops of published code, both in one run, after checking that their logits agree.
 
-python benchmarks/matchers.py [--threads 2] [--repeats 15]
+  python benchmarks/matchers.py [names ...] [--threads 2] [--seconds 4] [--no-memory]     about 10 minutes
+
+Both works alternate, so that a busy machine slows both. Wall times are medians with ``--threads`` threads, CPU times
+medians with one. Memory is the growth of a fresh process by one forward and backward pass. The second table is the
+evaluation of 1,000 episodes by look-ups in a table of pairs, beside the loops on every episode's clips.
 """
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
+import learned_references
+import numpy as np
+import references
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
+from fsar_core.backbones import SmallNet
+from fsar_core.data.episodes import EpisodeList, fixed_episodes
 from fsar_core.episode import Features, Shape
-from fsar_core.matchers import BiMhm, Matcher, Otam, ProtoNet
-from fsar_core.matchers.cosine import frame_cosine
+from fsar_core.evaluate import cached_logits
+from fsar_core.matchers import (
+    BiMhm,
+    DropDtw,
+    ExhaustiveSpatial,
+    ExhaustiveTemporal,
+    MatcherConfig,
+    Otam,
+    PairAlignment,
+    ProtoNet,
+    QueryClass,
+    SetRelation,
+    SoftDtw,
+    Trx,
+    Vava,
+)
+from fsar_core.method import Head, MethodConfig, Step
+from fsar_core.stages import SpatialPool
 
-WAY, QUERIES, FRAMES, DIM = 5, 25, 8, 2048
-
-
-def loop_alignment(distances: Tensor, lam: float) -> Tensor:
-    """(Q, S, T, T) -> (Q, S), cell by cell as the published recursion, one slice over the pairs per cell."""
-    padded = F.pad(distances, (1, 1))
-    rows, columns = padded.shape[-2:]
-    cost = [[padded.new_zeros(padded.shape[:2]) for _ in range(columns)] for _ in range(rows)]
-    for m in range(1, columns):
-        cost[0][m] = padded[..., 0, m] + cost[0][m - 1]
-    for row in range(1, rows):
-        for m in range(1, columns):
-            before = [cost[row - 1][m - 1], cost[row][m - 1]] + ([cost[row - 1][m]] if m in (1, columns - 1) else [])
-            total = sum(((-one / lam).exp() for one in before), start=torch.zeros(()))
-            cost[row][m] = padded[..., row, m] - lam * total.log()
-    return cost[-1][-1]
-
-
-def loop_otam(features: Features) -> Tensor:
-    cosines = frame_cosine(features.query, features.support.flatten(0, 1), 0.01)
-    distances = (1 - cosines).transpose(-3, -2)
-    costs = loop_alignment(distances, 0.1) + loop_alignment(distances.mT, 0.1)
-    return -torch.stack([of_class.mean(1) for of_class in costs.chunk(WAY, dim=1)], dim=1)
+WAY, QUERIES, FRAMES, DIM, CELLS = 5, 25, 8, 2048, 7
+CLIPS, EPISODES = 240, 1000
+Work = Callable[[], object]
+Clock = Callable[[], float]
 
 
-def loop_bimhm(features: Features) -> Tensor:
-    """With a copy of the prototypes for every query, as the published head makes."""
-    prototypes = features.support.mean(1)
-    support = F.normalize(prototypes.expand(len(features.query), *prototypes.shape).contiguous(), dim=-1)
-    query = F.normalize(features.query.unsqueeze(1).expand(-1, WAY, -1, -1).contiguous(), dim=-1)
-    distances = 1 - query @ support.mT
-    return -(distances.min(3).values.sum(2) + distances.min(2).values.sum(2))
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A matcher and what computes the same in the published way, given the matcher where that has weights."""
+
+    matcher: MatcherConfig
+    reference: Callable[..., Tensor]
+    learned: bool = False
+    queries: int = QUERIES
+    table: bool = False
+
+    def build(self) -> tuple[nn.Module, Callable[[Features], Tensor], Callable[[Features], Tensor]]:
+        """The matcher, and both ways to logits."""
+        torch.manual_seed(0)
+        level = self.matcher.reads
+        built: Any = self.matcher.build(
+            Shape(level=level, frames=FRAMES, dim=DIM, cells=CELLS if level == "map" else 1)
+        )
+        with torch.no_grad():
+            for name, weights in built.named_parameters():
+                if name.endswith("predictor.last.weight"):
+                    weights.normal_()  # it starts at 0, where no frame is moved
+        other = partial(self.reference, built) if self.learned else self.reference
+        return built.eval(), lambda features: built(features).logits, other
+
+    def episode(self, shot: int) -> Features:
+        """Non-negative, like the output of a ReLU backbone."""
+        generator = torch.Generator().manual_seed(0)
+        tail = (FRAMES, DIM, CELLS, CELLS) if self.matcher.reads == "map" else (FRAMES, DIM)
+        support = torch.rand((WAY, shot, *tail), generator=generator).requires_grad_()
+        return Features(support=support, query=torch.rand((self.queries, *tail), generator=generator).requires_grad_())
 
 
-def loop_protonet(features: Features) -> Tensor:
-    """Both sides expanded to (N, Q, T, D), as published."""
-    prototypes = features.support.mean(1)
-    shape = (WAY, len(features.query), FRAMES, DIM)
-    cosines = F.cosine_similarity(features.query.expand(shape).contiguous(), prototypes.unsqueeze(1).expand(shape), -1)
-    return -(1 - cosines).sum(-1).T
+ROWS: dict[str, Row] = {
+    "OTAM": Row(matcher=Otam.Config(), reference=references.otam, table=True),
+    "Bi-MHM": Row(matcher=BiMhm.Config(), reference=references.bimhm, table=True),
+    "ProtoNet": Row(matcher=ProtoNet.Config(), reference=references.protonet, table=True),
+    "TRX {2}": Row(matcher=Trx.Config(cardinalities=(2,)), reference=learned_references.trx, learned=True),
+    "TRX {2,3}": Row(matcher=Trx.Config(), reference=learned_references.trx, learned=True),
+    "HyRSM relation": Row(matcher=SetRelation.Config(), reference=learned_references.set_relation, learned=True),
+    "STRM similarity {2}": Row(matcher=QueryClass.Config(), reference=learned_references.query_class, learned=True),
+    "VIM alignment, 25 pairs": Row(
+        matcher=PairAlignment.Config(), reference=learned_references.pair_alignment, learned=True, queries=5
+    ),
+    "Soft-DTW": Row(matcher=SoftDtw.Config(), reference=references.soft_dtw, table=True),
+    "Drop-DTW": Row(matcher=DropDtw.Config(), reference=references.drop_dtw, table=True),
+    "VAVA": Row(matcher=Vava.Config(), reference=references.vava, table=True),
+    "exhaustive, temporal": Row(
+        matcher=ExhaustiveTemporal.Config(), reference=references.exhaustive_temporal, table=True
+    ),
+    "exhaustive, spatial, 25 pairs": Row(
+        matcher=ExhaustiveSpatial.Config(), reference=references.exhaustive_spatial, queries=5
+    ),
+}
 
 
-def episode(shot: int) -> Features:
-    """Non-negative, like the output of a ReLU backbone."""
-    generator = torch.Generator().manual_seed(0)
-    support = torch.rand((WAY, shot, FRAMES, DIM), generator=generator).requires_grad_()
-    return Features(support=support, query=torch.rand((QUERIES, FRAMES, DIM), generator=generator).requires_grad_())
+def works(row: Row, shot: int, backward: bool) -> tuple[Work, Work]:
+    """Ours and the loops."""
+    built, *ways = row.build()
+    features = row.episode(shot)
+    leaves = [features.support, features.query, *built.parameters()]
+
+    def gradients(logits: Callable[[Features], Tensor]) -> object:
+        return torch.autograd.grad(logits(features).square().sum(), leaves, allow_unused=True)
+
+    def values(logits: Callable[[Features], Tensor]) -> object:
+        with torch.no_grad():
+            return logits(features)
+
+    ours, loops = (partial(gradients if backward else values, logits) for logits in ways)
+    return ours, loops
 
 
-def milliseconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def check(row: Row, shot: int) -> None:
+    _, ours, loops = row.build()
+    with torch.no_grad():
+        features = row.episode(shot)
+        torch.testing.assert_close(ours(features), loops(features), rtol=1e-3, atol=1e-3)
+
+
+def milliseconds(work: Work, clock: Clock) -> float:
+    start = clock()
     work()
-    return (time.perf_counter() - start) * 1e3
+    return (clock() - start) * 1e3
 
 
-def compare(one: Callable[[], object], other: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Medians of two works done in turn, so that a busy machine slows both."""
-    pairs = [(milliseconds(one), milliseconds(other)) for _ in range(repeats + 2)][2:]
-    ours, theirs = zip(*pairs, strict=True)
-    return statistics.median(ours), statistics.median(theirs)
+def compare(both: Sequence[Work], clock: Clock, seconds: float) -> list[float]:
+    """Medians of works done in turn for so long, five times at least, after a first round that does not count."""
+    rounds: list[list[float]] = []
+    start = time.perf_counter()
+    while len(rounds) < 6 or (time.perf_counter() - start < seconds and len(rounds) < 200):
+        rounds.append([milliseconds(work, clock) for work in both])
+    return [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
 
 
-def rows(name: str, matcher: Matcher, loop: Callable[[Features], Tensor], shot: int, repeats: int) -> list[list[str]]:
-    features = episode(shot)
-    torch.testing.assert_close(matcher(features).logits, loop(features), rtol=1e-4, atol=1e-4)
+def resident(field: str) -> float:
+    """``VmRSS`` or ``VmHWM``, its peak, of this process in MiB; Linux only."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
 
-    def forward(logits: Callable[[], Tensor]) -> Callable[[], object]:
-        return torch.no_grad()(logits)
 
-    def backward(logits: Callable[[], Tensor]) -> Callable[[], object]:
-        return lambda: torch.autograd.grad(logits().square().sum(), (features.support, features.query))
+def print_peak(name: str, shot: int, which: int) -> None:
+    """Of a forward and backward pass, in a process of its own."""
+    work = works(ROWS[name], shot, backward=True)[which]
+    before = resident("VmRSS")
+    work()
+    print(resident("VmHWM") - before)
 
-    found: list[list[str]] = []
-    for what, work in (("forward", forward), ("forward + backward", backward)):
-        ours, theirs = compare(work(lambda: matcher(features).logits), work(lambda: loop(features)), repeats)
-        found.append([name, str(shot), what, f"{ours:.2f}", f"{theirs:.2f}", f"{theirs / ours:.1f}"])
+
+def peaks(name: str, shot: int) -> list[str]:
+    found: list[str] = []
+    for which in (0, 1):
+        command = [sys.executable, __file__, name, "--peak-of", str(which), "--shot", str(shot)]
+        found.append(f"{float(subprocess.run(command, check=True, capture_output=True, text=True).stdout):.0f}")
     return found
+
+
+def time_row(name: str, shot: int, options: argparse.Namespace) -> list[list[str]]:
+    check(ROWS[name], shot)
+    found: list[list[str]] = []
+    for what, backward in (("forward", False), ("forward + backward", True)):
+        both = works(ROWS[name], shot, backward)
+        torch.set_num_threads(options.threads)
+        wall = compare(both, time.perf_counter, options.seconds)
+        torch.set_num_threads(1)
+        cpu = compare(both, time.process_time, options.seconds)
+        memory = peaks(name, shot) if backward and not options.no_memory else ["", ""]
+        cells = [f"{value:.3g}" for value in (*wall, wall[1] / wall[0], *cpu, cpu[1] / cpu[0])]
+        found.append([name, str(shot), what, *cells, *memory])
+    return found
+
+
+def episodes(shot: int) -> EpisodeList:
+    """One query per class, over clips of 12 classes."""
+    members = [np.arange(c, CLIPS, 12) for c in range(12)]
+    return fixed_episodes(members, way=WAY, shot=shot, queries=1, count=EPISODES, seed=0, fingerprint="benchmark")
+
+
+def time_table(name: str, shot: int, options: argparse.Namespace) -> list[str]:
+    """All episodes by the table, computing it included, against each of a few by its own clips."""
+    row, listed = ROWS[name], episodes(shot)
+    config = MethodConfig(
+        backbone=SmallNet.Config(channels=DIM // 8),
+        steps=(Step(name="features", stage=SpatialPool.Config()),),
+        heads=(Head(matcher=row.matcher, reads="features"),),
+    )
+    method = config.build(frames=FRAMES, crop=64, classes=1).eval()
+    clips = torch.rand((CLIPS, FRAMES, DIM), generator=torch.Generator().manual_seed(0))
+    few = replace(listed, support=listed.support[:10], query=listed.query[:10], classes=listed.classes[:10])
+
+    def by_table() -> Tensor:
+        return cached_logits(method, {"features": clips}, listed)
+
+    @torch.no_grad()
+    def by_clips() -> Tensor:
+        pairs = zip(torch.from_numpy(few.support), torch.from_numpy(few.query), strict=True)
+        return torch.stack([row.reference(Features(support=clips[s], query=clips[q])) for s, q in pairs])
+
+    torch.testing.assert_close(by_table()[:10], by_clips(), rtol=1e-3, atol=1e-3)
+    torch.set_num_threads(options.threads)
+    ours, loops = compare((by_table, by_clips), time.perf_counter, options.seconds)
+    ours, loops = ours / EPISODES, loops / 10
+    return [name, str(shot), f"{ours:.3g}", f"{loops:.3g}", f"{loops / ours:.3g}"]
+
+
+def report(names: Sequence[str], options: argparse.Namespace) -> None:
+    kinds = ("ours, ms", "loops, ms", "ratio", "ours, CPU ms", "loops, CPU ms", "ratio", "ours, MiB", "loops, MiB")
+    single = Table("matcher", "shots", "what", *kinds)
+    single.title = f"{WAY}-way, {QUERIES} queries, {FRAMES} frames of {DIM} channels, {options.threads} threads"
+    table = Table("matcher", "shots", "table, ms/episode", "loops, ms/episode", "ratio")
+    table.title = f"{EPISODES} episodes of {WAY} queries over {CLIPS} clips"
+    for name in names:
+        for shot in (1, 5):
+            for cells in time_row(name, shot, options):
+                single.add_row(*cells)
+            if ROWS[name].table:
+                table.add_row(*time_table(name, shot, options))
+    console = Console(width=180)
+    console.print(single)
+    console.print(table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="rows; all where none is named")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=4, help="of each comparison")
+    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--peak-of", type=int, choices=[0, 1], help=argparse.SUPPRESS)
+    parser.add_argument("--shot", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    table = Table("matcher", "shots", "what", "ours, ms", "loops, ms", "times faster")
-    table.title = f"{WAY}-way, {QUERIES} queries, {FRAMES} frames of {DIM} channels, float32, {options.threads} threads"
-    shape = Shape(level="frame", frames=FRAMES, dim=DIM)
-    for shot in (1, 5):
-        for name, config, loop in (
-            ("OTAM", Otam.Config(), loop_otam),
-            ("Bi-MHM", BiMhm.Config(), loop_bimhm),
-            ("ProtoNet", ProtoNet.Config(), loop_protonet),
-        ):
-            for row in rows(name, config.build(shape), loop, shot, options.repeats):
-                table.add_row(*row)
-    Console().print(table)
+    names: list[str] = options.names or list(ROWS)
+    if unknown := set(names) - ROWS.keys():
+        parser.error(f"no rows {sorted(unknown)}; there are {list(ROWS)}")
+    if options.peak_of is None:
+        report(names, options)
+    else:
+        print_peak(names[0], options.shot, options.peak_of)
 
 
 if __name__ == "__main__":

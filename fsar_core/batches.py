@@ -1,6 +1,7 @@
 """What a training step sees, as a pure function of (run, step); and the look at val that selects a run's weights."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -62,14 +63,17 @@ class EpisodeStream:
         drawn = draw_episodes(self._train.members, way=shape.way, shot=shape.shot, queries=shape.queries, rng=rng)
         positions = np.concatenate([drawn.support[0].ravel(), drawn.query[0]])
         is_query = np.arange(len(positions)) >= shape.way * shape.shot
-        videos = self._train.train_videos(positions, is_query, rng).to(self._device, non_blocking=True)
-        return Episode(
-            videos=normalise(videos, self._run.data.normalisation),
-            class_ids=torch.from_numpy(self._train.class_ids[positions]).to(self._device),
+        videos, masks, has_mask = _training_clips(self._run, self._train, positions, is_query, rng)
+        episode = Episode(
+            videos=videos,
+            masks=masks,
+            has_mask=has_mask,
+            class_ids=torch.from_numpy(self._train.class_ids[positions]),
             way=shape.way,
             shot=shape.shot,
-            query_labels=torch.from_numpy(drawn.labels).to(self._device),
-        )
+            query_labels=torch.from_numpy(drawn.labels),
+        ).to(self._device)
+        return replace(episode, videos=normalise(episode.videos, self._run.data.normalisation))
 
 
 class ClipStream:
@@ -84,7 +88,8 @@ class ClipStream:
         held = [self._held_out(i, own) for i, own in enumerate(train.members)]
         self._held = np.concatenate(held)
         self._kept = np.setdiff1d(np.arange(len(train)), self._held)
-        self._given = method.frozen_prefix() if run.data.is_deterministic() else None
+        still = run.data.is_deterministic() and not run.method.needs_masks()
+        self._given = method.frozen_prefix() if still else None
         self._table: Tensor | None = None
         if self._given is not None:
             self._table = embed_clips(method, train, device, names=(self._given,))[self._given]
@@ -121,5 +126,17 @@ class ClipStream:
             return Clips(
                 videos=self._table[torch.from_numpy(positions)].to(self._device), class_ids=ids, given=self._given
             )
-        videos = self._source.train_videos(positions, np.zeros(len(positions), dtype=bool), rng)
-        return Clips(videos=normalise(videos.to(self._device), self._run.data.normalisation), class_ids=ids)
+        of_support = np.zeros(len(positions), dtype=bool)
+        videos, masks, has_mask = _training_clips(self._run, self._source, positions, of_support, rng)
+        clips = Clips(videos=videos, class_ids=ids, masks=masks, has_mask=has_mask).to(self._device)
+        return replace(clips, videos=normalise(clips.videos, self._run.data.normalisation))
+
+
+def _training_clips(
+    run: RunConfig, source: ClipSource, positions: np.ndarray, is_query: np.ndarray, rng: np.random.Generator
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Videos, and masks where the run needs them: the draws are the same with and without."""
+    if not run.method.needs_masks():
+        return source.train_videos(positions, is_query, rng), None, None
+    clips = source.masked_videos(positions, is_query, rng)
+    return clips.videos, clips.masks, clips.has_mask

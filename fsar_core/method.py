@@ -14,6 +14,7 @@ from fsar_core.episode import Clips, Episode, Features, Match, Sampled, Trace, W
 from fsar_core.frame_samplers import FrameSampler, FrameSamplerConfig, KeepAll, Scan
 from fsar_core.frozen import Frozen
 from fsar_core.losses import Loss, LossConfig
+from fsar_core.mask_settings import MaskSettings
 from fsar_core.matchers import Matcher
 from fsar_core.progress import FollowsTraining
 from fsar_core.wiring import Head, Step, name_faults, wire
@@ -37,6 +38,9 @@ class MethodConfig(Frozen):
         faults = name_faults(self.steps, self.heads, self.losses)
         if not self.heads and not self.losses:
             faults.append("a method needs a head or a loss, else there is nothing to train")
+        settings = [settings for loss in self.losses if (settings := loss.mask_settings()) is not None]
+        if any(own != settings[0] for own in settings):
+            faults.append(f"losses: all that read masks must have the same settings, got {[*map(str, settings)]}")
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -58,9 +62,13 @@ class MethodConfig(Frozen):
         """The method without what only training needs: losses, heads that do not predict, and their weights."""
         return self.model_copy(update={"losses": (), "heads": tuple(h for h in self.heads if h.logit_weight != 0)})
 
+    def mask_settings(self) -> MaskSettings | None:
+        """How training reads the instance masks of the frames; None: it needs none."""
+        return next((settings for loss in self.losses if (settings := loss.mask_settings()) is not None), None)
+
     def needs_masks(self) -> bool:
         """Whether training needs instance masks of the frames."""
-        return any(loss.needs_masks() for loss in self.losses)
+        return self.mask_settings() is not None
 
     def build(self, *, frames: int, crop: int, classes: int) -> "Method":
         return Method(self, self.wiring(frames, crop, classes), classes)

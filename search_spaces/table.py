@@ -1,5 +1,6 @@
 """A table is an ordered set of cells; a cell is one number: a run, an evaluation, and the printed value if any."""
 
+from collections.abc import Iterable
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -8,6 +9,14 @@ from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.frozen import Frozen
 
 Setting = str | int | float | bool
+
+
+class TableError(ValueError):
+    """All that keeps a table from being made, one line per fault."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(self.faults))
 
 
 class Published(Frozen):

@@ -16,10 +16,13 @@ NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 ABOVE_CORE = {"ray", "optuna", "mlflow", "search_spaces", "sweeps"}
 OF_SPACES = {"optuna", "pydantic", "fsar_core", "search_spaces"}
 
-_BASE = {"aside", "episode", "frozen", "progress", "seeds"}
+_BASE = {"aside", "episode", "frozen", "mask_settings", "positions", "precision", "progress", "seeds"}
 BELOW = {
     "aside": set[str](),
     "frozen": set[str](),
+    "mask_settings": {"frozen"},
+    "positions": set[str](),
+    "precision": set[str](),
     "progress": set[str](),
     "seeds": set[str](),
     "episode": {"frozen"},

@@ -90,11 +90,16 @@ def _site_file(file: WeightsFile, folder: Path | None) -> Path:
 def _load(layers: nn.Module, path: Path) -> None:
     # A state dict of the whole backbone, as this project saves it, fits as well as torchvision's bare names.
     given = {name.removeprefix("trunk.layers."): tensor for name, tensor in read_state_dict(path).items()}
-    given = {name: tensor for name, tensor in given.items() if not name.startswith(_CLASSIFIERS)}
+    given = {_of_today(name): tensor for name, tensor in given.items() if not name.startswith(_CLASSIFIERS)}
     faults = _faults(given, layers.state_dict())
     if faults:
         raise WeightsError(f"{path} does not fit the backbone of the config; " + "; ".join(faults))
     layers.load_state_dict(given)
+
+
+def _of_today(name: str) -> str:
+    """Files of vision transformers older than torchvision 0.13 call the layers of an MLP otherwise."""
+    return name.replace(".mlp.linear_1.", ".mlp.0.").replace(".mlp.linear_2.", ".mlp.3.")
 
 
 def _faults(given: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:

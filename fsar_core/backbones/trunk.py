@@ -1,4 +1,4 @@
-"""What all backbones share: layers applied to every frame, and parts of them held still."""
+"""What all backbones share: layers applied to frames or to clips, and parts of them held still."""
 
 from typing import Literal, Self
 
@@ -10,15 +10,27 @@ BatchNormMode = Literal["train", "frozen"]
 
 
 class Trunk(nn.Module):
-    """Applies 2-d ``layers`` to the frames of videos: (V, T, 3, H, W) floating -> (V, T, D, h, w)."""
+    """Applies ``layers`` to videos: (V, T, 3, H, W) floating -> (V, T', D, h, w)."""
 
-    def __init__(self, layers: nn.Sequential, *, frozen: bool, batch_norm: BatchNormMode) -> None:
+    def __init__(
+        self,
+        layers: nn.Module,
+        *,
+        frozen: bool,
+        batch_norm: BatchNormMode = "train",
+        over: Literal["frames", "clips"] = "frames",
+    ) -> None:
         """``frozen``: weights without gradient, and evaluation mode whatever mode is set. A gradient still passes to
-        videos that ask for one, so that a part before the backbone can be trained."""
+        videos that ask for one, so that a part before the backbone can be trained.
+
+        ``over``: what the layers take, frames (B, 3, H, W) or whole clips (V, 3, T, H, W); time stays in its place.
+        """
         super().__init__()
         # A layout in memory, in which convolutions are faster.
-        self.layers = layers.to(memory_format=torch.channels_last)
+        self._layout = torch.channels_last if over == "frames" else torch.channels_last_3d
+        self.layers = layers.to(memory_format=self._layout)
         self.layers.requires_grad_(not frozen)
+        self._over = over
         self._frozen = frozen
         self._batch_norm = batch_norm
         self.train(self.training)
@@ -29,7 +41,7 @@ class Trunk(nn.Module):
             self.layers.eval()
         elif self._batch_norm == "frozen":
             for layer in self.layers.modules():
-                if isinstance(layer, nn.BatchNorm2d):
+                if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d):
                     layer.eval()
         return self
 
@@ -39,5 +51,7 @@ class Trunk(nn.Module):
                 f"a backbone takes normalised floating videos of shape (V, T, 3, H, W), got {videos.dtype} of shape "
                 f"{tuple(videos.shape)}; apply the normalisation of the run's preset first"
             )
-        maps: Tensor = self.layers(videos.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        if self._over == "clips":
+            return self.layers(videos.transpose(1, 2).contiguous(memory_format=self._layout)).transpose(1, 2)
+        maps: Tensor = self.layers(videos.flatten(0, 1).contiguous(memory_format=self._layout))
         return maps.unflatten(0, videos.shape[:2])

@@ -1,6 +1,7 @@
 """The clips of one split as tensors: what a test sees of them, and what a training step draws of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,8 @@ from fsar_core.data.clip_index import ClipIndex
 from fsar_core.data.config import DataConfig
 from fsar_core.data.folder_scan import Split
 from fsar_core.data.frame_sampling import FrameSampling, frame_indices
-from fsar_core.data.transforms import central, cut, drawn, jitter
+from fsar_core.data.mask_store import MaskStore
+from fsar_core.data.transforms import Geometry, central, cut, cut_masks, drawn, jitter
 from fsar_core.seeds import generator
 
 
@@ -24,15 +26,47 @@ class StoredFrames(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class MaskedVideos:
+    """Training clips with the masks of their frames."""
+
+    videos: Tensor
+    """As ``train_videos`` gives them."""
+    masks: Tensor
+    """(V, T, crop, crop) uint8, 0 outside to 255 inside, cut and mirrored as their frames are."""
+    has_mask: Tensor
+    """(V, T) bool."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    """A training clip, and what was drawn for it."""
+
+    name: str
+    pixels: Tensor
+    picked: NDArray[np.int64]
+    height: int
+    width: int
+    geometry: Geometry
+
+
 class ClipSource:
     """Clips of a split, by position. ``class_ids`` are positions in the split's sorted labels."""
 
-    def __init__(self, index: ClipIndex, split: Split, cache: StoredFrames, config: DataConfig) -> None:
+    def __init__(
+        self,
+        index: ClipIndex,
+        split: Split,
+        cache: StoredFrames,
+        config: DataConfig,
+        masks: MaskStore | None = None,
+    ) -> None:
         self.clips = index.of(split)
         self.labels = index.labels(split)
         self.fingerprint = index.fingerprint
         self.config = config
         self._cache = cache
+        self._masks = masks
         number = {label: i for i, label in enumerate(self.labels)}
         self.class_ids = np.array([number[clip.label] for clip in self.clips], dtype=np.int64)
         self.members = tuple(np.flatnonzero(self.class_ids == i) for i in range(len(self.labels)))
@@ -59,10 +93,29 @@ class ClipSource:
 
     def train_videos(self, positions: np.ndarray, is_query: np.ndarray, rng: np.random.Generator) -> Tensor:
         """(V, T, 3, crop, crop) uint8, sampled and augmented by ``rng``, supports and queries each in their way."""
-        clips = [self._drawn(int(p), bool(q), rng) for p, q in zip(positions, is_query, strict=True)]
-        return torch.stack(clips)
+        return torch.stack([clip.pixels for clip in self._draws(positions, is_query, rng)])
 
-    def _drawn(self, position: int, query: bool, rng: np.random.Generator) -> Tensor:
+    def masked_videos(self, positions: np.ndarray, is_query: np.ndarray, rng: np.random.Generator) -> MaskedVideos:
+        """``train_videos`` with the same draws, and the masks of its frames. Colours are no business of masks.
+
+        Raises MaskError where masks are missing but must not be.
+        """
+        draws = self._draws(positions, is_query, rng)
+        masks, there = zip(*(self._masks_of(clip) for clip in draws), strict=True)
+        return MaskedVideos(
+            videos=torch.stack([clip.pixels for clip in draws]),
+            masks=torch.from_numpy(np.stack(masks)),
+            has_mask=torch.from_numpy(np.stack(there)),
+        )
+
+    def mask_fingerprint(self) -> str | None:
+        """Of the masks of its clips; None where it has none."""
+        return None if self._masks is None else self._masks.fingerprint(clip.name for clip in self.clips)
+
+    def _draws(self, positions: np.ndarray, is_query: np.ndarray, rng: np.random.Generator) -> list[_Drawn]:
+        return [self._drawn(int(p), bool(q), rng) for p, q in zip(positions, is_query, strict=True)]
+
+    def _drawn(self, position: int, query: bool, rng: np.random.Generator) -> _Drawn:
         found = self.clips[position]
         frames = self._cache.frames(found.name)
         picked = frame_indices(self.config.train_sampling, len(frames), self.config.frames, rng, found.fps)
@@ -72,7 +125,16 @@ class ClipSource:
         colours = self.config.jitter
         if colours is not None and (colours.query if query else colours.support):
             clip = jitter(clip, colours, rng)
-        return clip
+        return _Drawn(name=found.name, pixels=clip, picked=picked, height=height, width=width, geometry=geometry)
+
+    def _masks_of(self, clip: _Drawn) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        if self._masks is None:
+            raise ValueError(
+                "the run needs instance masks, but its train clips were opened without: "
+                "give open_splits masks=run.method.mask_settings()"
+            )
+        masks, there = self._masks.read(clip.name, clip.picked)
+        return cut_masks(masks, clip.height, clip.width, clip.geometry, self.config.crop), there
 
 
 def _stack(cuts: list[np.ndarray]) -> Tensor:

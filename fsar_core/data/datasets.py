@@ -10,6 +10,8 @@ from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.config import DataConfig
 from fsar_core.data.folder_scan import Split
 from fsar_core.data.frame_cache import build_cache
+from fsar_core.data.mask_store import MaskStore
+from fsar_core.mask_settings import MaskSettings
 
 MOTIONSHAPES = "motionshapes"
 
@@ -31,6 +33,12 @@ class DatasetPlace:
     """Folder for indices and decoded frames, local to the node."""
     exclude_unreadable: bool = False
     workers: int = 2
+    masks: Path | None = None
+    """Folder of the instance masks; None: ``masks`` in ``root``."""
+
+    def mask_root(self) -> Path:
+        """The folder that is in use."""
+        return self.masks or self.root / "masks"
 
 
 def open_index(place: DatasetPlace, watch: Watch = unwatched) -> ClipIndex:
@@ -51,11 +59,19 @@ def open_index(place: DatasetPlace, watch: Watch = unwatched) -> ClipIndex:
 
 
 def open_splits(
-    place: DatasetPlace, config: DataConfig, index: ClipIndex, watch: Watch = unwatched
+    place: DatasetPlace,
+    config: DataConfig,
+    index: ClipIndex,
+    watch: Watch = unwatched,
+    masks: MaskSettings | None = None,
 ) -> dict[Split, ClipSource]:
-    """Each split's clips over one frame cache, built first where it is missing."""
+    """Each split's clips over one frame cache, built first where it is missing; the train clips with ``masks``, if any.
+
+    Raises MaskError where there are no masks, and CacheError.
+    """
+    store = None if masks is None else MaskStore(place.mask_root(), masks)
     cache = build_cache(
         index, config.resize, place.cache / "frames", workers=place.workers, progress=watch(f"decoding {place.name}")
     )
     splits: tuple[Split, ...] = ("train", "val", "test")
-    return {split: ClipSource(index, split, cache, config) for split in splits}
+    return {split: ClipSource(index, split, cache, config, store if split == "train" else None) for split in splits}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as T
 
 from fsar_core.data.config import DataConfig, Jitter, Normalisation
@@ -40,6 +41,20 @@ def cut(frames: np.ndarray, picked: np.ndarray, geometry: Geometry, crop: int) -
     rows = slice(geometry.top, geometry.top + crop)
     columns = slice(geometry.left, geometry.left + crop)
     part = frames[picked, rows, columns]
+    return part[:, :, ::-1] if geometry.flip else part
+
+
+def cut_masks(masks: np.ndarray, height: int, width: int, geometry: Geometry, crop: int) -> np.ndarray:
+    """Masks (T, h, w) uint8 of whole frames to (T, crop, crop), as ``cut`` does with frames stored at height x width.
+
+    A canvas of another size is first resized to theirs, bilinearly without antialiasing; for frames that kept their
+    aspect ratio this undoes the squeeze of the canvas.
+    """
+    if masks.shape[1:] != (height, width):
+        soft = torch.from_numpy(masks)[None].float()
+        resized = F.interpolate(soft, (height, width), mode="bilinear", align_corners=False, antialias=False)
+        masks = resized[0].round().byte().numpy()
+    part = masks[:, geometry.top : geometry.top + crop, geometry.left : geometry.left + crop]
     return part[:, :, ::-1] if geometry.flip else part
 
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from fsar_core.backbones import Pretrained, PretrainedConfig
 from fsar_core.frozen import Frozen
+from fsar_core.mask_settings import MaskSettings
 
 
 class LossBase(Frozen):
@@ -15,9 +16,13 @@ class LossBase(Frozen):
         """Whether it reads the frames themselves, beside what the steps give."""
         return False
 
+    def mask_settings(self) -> MaskSettings | None:
+        """How the instance masks of the frames are read that it needs; None: it needs none."""
+        return None
+
     def needs_masks(self) -> bool:
         """Whether it reads the instance masks of the frames."""
-        return False
+        return self.mask_settings() is not None
 
 
 class LossModule(nn.Module):

@@ -7,30 +7,82 @@ from torch import Tensor
 
 from fsar_core.episode import Features, Match
 from fsar_core.matchers.bimhm import BiMhm
+from fsar_core.matchers.drop_dtw import DropDtw
+from fsar_core.matchers.exhaustive_spatial import ExhaustiveSpatial
+from fsar_core.matchers.exhaustive_temporal import ExhaustiveTemporal
+from fsar_core.matchers.global_local import GlobalLocal
 from fsar_core.matchers.otam import Otam
+from fsar_core.matchers.pair_alignment import PairAlignment
 from fsar_core.matchers.protonet import ProtoNet
+from fsar_core.matchers.query_class import QueryClass
+from fsar_core.matchers.set_relation import SetRelation
 from fsar_core.matchers.shots import ShotRule, Shots
+from fsar_core.matchers.soft_dtw import SoftDtw
 from fsar_core.matchers.time_averaged import TimeAveraged
+from fsar_core.matchers.token_contrast import TokenContrast
+from fsar_core.matchers.trx import Trx
+from fsar_core.matchers.vava import Vava
 
 __all__ = [
     "MATCHERS",
     "BiMhm",
+    "DropDtw",
+    "ExhaustiveSpatial",
+    "ExhaustiveTemporal",
+    "GlobalLocal",
     "Matcher",
     "MatcherConfig",
     "Otam",
+    "PairAlignment",
     "PairMatcher",
     "ProtoNet",
+    "QueryClass",
+    "SetRelation",
     "ShotRule",
     "Shots",
+    "SoftDtw",
     "TimeAveraged",
+    "TokenContrast",
+    "Trx",
+    "Vava",
 ]
 
 MatcherConfig = Annotated[
-    Otam.Config | BiMhm.Config | ProtoNet.Config | TimeAveraged.Config,
+    Trx.Config
+    | PairAlignment.Config
+    | SetRelation.Config
+    | Otam.Config
+    | BiMhm.Config
+    | ProtoNet.Config
+    | TimeAveraged.Config
+    | GlobalLocal.Config
+    | TokenContrast.Config
+    | QueryClass.Config
+    | DropDtw.Config
+    | ExhaustiveSpatial.Config
+    | ExhaustiveTemporal.Config
+    | SoftDtw.Config
+    | Vava.Config,
     Field(discriminator="kind"),
 ]
 
-MATCHERS = (Otam.Config, BiMhm.Config, ProtoNet.Config, TimeAveraged.Config)
+MATCHERS = (
+    Trx.Config,
+    PairAlignment.Config,
+    SetRelation.Config,
+    Otam.Config,
+    BiMhm.Config,
+    ProtoNet.Config,
+    TimeAveraged.Config,
+    GlobalLocal.Config,
+    TokenContrast.Config,
+    QueryClass.Config,
+    DropDtw.Config,
+    ExhaustiveSpatial.Config,
+    ExhaustiveTemporal.Config,
+    SoftDtw.Config,
+    Vava.Config,
+)
 """The members of ``MatcherConfig``."""
 
 

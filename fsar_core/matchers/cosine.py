@@ -1,9 +1,8 @@
 """The two cosines of this literature, for all pairs of two sets of vectors."""
 
-import torch
 from torch import Tensor
 
-from fsar_core.matchers.precision import wide
+from fsar_core.matchers.precision import full_precision, wide
 
 
 def cosine(rows: Tensor, columns: Tensor, eps: float) -> Tensor:
@@ -13,7 +12,7 @@ def cosine(rows: Tensor, columns: Tensor, eps: float) -> Tensor:
     which a norm below 1e-12 counts as 1e-12.
     """
     rows, columns = wide(rows), wide(columns)
-    with torch.autocast(rows.device.type, enabled=False):
+    with full_precision(rows.device):
         row_norms, column_norms = rows.norm(dim=-1), columns.norm(dim=-1)
         if eps == 0:
             row_norms, column_norms = row_norms.clamp_min(1e-12), column_norms.clamp_min(1e-12)

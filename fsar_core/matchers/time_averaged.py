@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fsar_core.episode import Features, Match, Shape
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.cosine import cosine
-from fsar_core.matchers.precision import wide
+from fsar_core.matchers.precision import full_precision, wide
 from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
 
 
@@ -43,7 +43,7 @@ class TimeAveraged(nn.Module):
         query, support = wide(query).mean(-2), wide(support).mean(-2)
         if self.config.distance == "cosine":
             return cosine(query, support, self.config.cosine_eps)
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query.device):
             # The expansion |x|^2 - 2 x.y + |y|^2 would cancel for near neighbours, which are what matters.
             gaps = torch.cdist(query, support, compute_mode="donot_use_mm_for_euclid_dist")
         return -gaps.square()

@@ -1,7 +1,8 @@
-"""The command line that every sweep script has."""
+"""The command line that every sweep script has, and what other commands take from it: flags, refusals, exit codes."""
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
@@ -10,6 +11,7 @@ from rich.markup import escape
 
 from fsar_core.data.clip_index import BadDataset
 from fsar_core.data.frame_cache import CacheError
+from fsar_core.presets import PRESETS
 from search_spaces.space import Space
 from sweeps.engine.request import Request
 from sweeps.engine.results import UnreadableResultError
@@ -19,6 +21,15 @@ from sweeps.engine.tracking_connection import TrackingError
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
+SiteFlag = Annotated[str, typer.Option(help="A shipped site (laptop, one_gpu, cluster) or a path to a TOML file.")]
+DatasetFlag = Annotated[str, typer.Option(help="A data set of the site.")]
+PresetFlag = Annotated[
+    str | None, typer.Option(help=f"{', '.join(PRESETS)}; by default the one that suits the data set.")
+]
+SeedsFlag = Annotated[int, typer.Option(help="Trainings per row, from seeds 0, 1, ...")]
+DryRunFlag = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
+FreshFlag = Annotated[bool, typer.Option("--fresh", help="Train again what is recorded, beside the record.")]
+
 
 def sweep_script(grid: Grid, space: Space, about: str | None) -> typer.Typer:
     """A script with two modes: the table of ``grid``, or with ``--search`` a study over ``space``."""
@@ -26,53 +37,61 @@ def sweep_script(grid: Grid, space: Space, about: str | None) -> typer.Typer:
 
     @app.command(help=about)
     def main(  # pyright: ignore[reportUnusedFunction] - typer calls it
-        site: Annotated[
-            str, typer.Option(help="A shipped site (laptop, one_gpu, cluster) or a path to a TOML file.")
-        ] = "laptop",
-        dataset: Annotated[str, typer.Option(help="A data set of the site.")] = "motionshapes",
-        preset: Annotated[
-            str | None, typer.Option(help="clean, laptop or smoke; by default the one that suits the data set.")
-        ] = None,
-        seeds: Annotated[int, typer.Option(help="Trainings per row, from seeds 0, 1, ...")] = 2,
+        site: SiteFlag = "laptop",
+        dataset: DatasetFlag = "motionshapes",
+        preset: PresetFlag = None,
+        seeds: SeedsFlag = 2,
         search: Annotated[int, typer.Option(help="Instead of the table, try this many points with Optuna.")] = 0,
-        dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
-        fresh: Annotated[
-            bool, typer.Option("--fresh", help="Train again what is recorded, beside the record.")
-        ] = False,
+        dry_run: DryRunFlag = False,
+        fresh: FreshFlag = False,
     ) -> None:
         request = Request(site=site, dataset=dataset, preset=preset, seeds=seeds, search=search, fresh=fresh)
-        _exit(_carried_out(request, grid, space, dry_run=dry_run))
+        ended(lambda console: _carried_out(request, grid, space, console, dry_run=dry_run))
 
     return app
 
 
-def _carried_out(request: Request, grid: Grid, space: Space, *, dry_run: bool) -> int:
-    console = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "140")))
-    try:
-        if request.search:
-            from sweeps.engine.search_run import run_search  # Ray takes a second to import
+def show_table(request: Request, grid: Grid, *, dry_run: bool) -> NoReturn:
+    """Completes a table and shows it, or with ``dry_run`` shows what there is to do; then ends the command."""
+    ended(lambda console: _table(request, grid, console, dry_run=dry_run))
 
-            complete = run_search(request, space, console, dry_run=dry_run)
-        elif dry_run:
-            _dry_run(request, grid, console)
-            complete = True
-        else:
-            complete = run_table(request, grid, console)
+
+def ended(action: Callable[[Console], bool]) -> NoReturn:
+    """Ends the command by what ``action`` gives: whether everything is complete. Refusals are shown, a line each."""
+    console = plain_console()
+    try:
+        complete = action(console)
     except BadRequest as refusal:
         for fault in refusal.faults:
             console.print(f"[bold red]refused[/] {escape(fault)}", highlight=False, soft_wrap=True)
-        return REFUSED
+        raise typer.Exit(REFUSED) from None
     except (BadDataset, CacheError, TrackingError, UnreadableResultError) as error:
         console.print(f"[bold red]stopped[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        return REFUSED
+        raise typer.Exit(REFUSED) from None
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from here")
-        return STOPPED
-    return DONE if complete else FAILED
+        raise typer.Exit(STOPPED) from None
+    raise typer.Exit(DONE if complete else FAILED)
 
 
-def _exit(code: int) -> NoReturn:
-    raise typer.Exit(code)
+def plain_console() -> Console:
+    """As wide as the terminal; where there is none, as ``COLUMNS`` says, or 140."""
+    return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "140")))
+
+
+def _carried_out(request: Request, grid: Grid, space: Space, console: Console, *, dry_run: bool) -> bool:
+    if not request.search:
+        return _table(request, grid, console, dry_run=dry_run)
+    from sweeps.engine.search_run import run_search  # Ray takes a second to import
+
+    return run_search(request, space, console, dry_run=dry_run)
+
+
+def _table(request: Request, grid: Grid, console: Console, *, dry_run: bool) -> bool:
+    if not dry_run:
+        return run_table(request, grid, console)
+    _dry_run(request, grid, console)
+    return True
 
 
 _dry_run = dry_run

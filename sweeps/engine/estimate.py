@@ -93,10 +93,15 @@ def _random_clips(run: RunConfig, device: torch.device) -> tuple[Clips, float]:
     count = supports + queries
     videos = torch.rand(count, run.data.frames, 3, run.data.crop, run.data.crop, device=device)
     ids = torch.arange(count, device=device) % _PROBE_CLASSES
+    masks = has_mask = None
+    if run.method.needs_masks():
+        masks = torch.zeros((count, run.data.frames, run.data.crop, run.data.crop), dtype=torch.uint8, device=device)
+        has_mask = torch.ones((count, run.data.frames), dtype=torch.bool, device=device)
+    clips = Clips(videos=videos, class_ids=ids, masks=masks, has_mask=has_mask)
     if batches.kind == "clips":
-        return Clips(videos=videos, class_ids=ids), count / batches.size
+        return clips, count / batches.size
     labels = torch.arange(batches.way, device=device)
-    episode = Episode(videos=videos, class_ids=ids, way=batches.way, shot=batches.shot, query_labels=labels)
+    episode = Episode(**vars(clips), way=batches.way, shot=batches.shot, query_labels=labels)
     return episode, count / (batches.way * (batches.shot + batches.queries))
 
 

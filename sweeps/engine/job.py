@@ -24,9 +24,11 @@ from fsar_core.data.folder_scan import Split
 from fsar_core.embedding import known_per_clip
 from fsar_core.evaluate import evaluate
 from fsar_core.frozen import Frozen
+from fsar_core.mask_settings import MaskSettings
 from fsar_core.method import Method
 from fsar_core.train import Execution, Progress, TrainState, train
 from sweeps.engine.records import Environment, EvaluationRecord, Origin, Point, RunFolder, RunRecord
+from sweeps.engine.run_masks import masks_key, other_masks
 from sweeps.engine.site import Site
 
 _TELL_EVERY_S = 0.5
@@ -58,8 +60,11 @@ def carry_out(job: Job, tell: Tell) -> None:
     with FileLock(folder.path / "run.lock"):  # two sweeps may share a run: the second one waits and finds it done
         for own in (folder.path, folder.path / "evaluations"):
             remove_abandoned(own)
-        if folder.record() is None:
+        record = folder.record()
+        if record is None:
             _Training(job, folder, execution, tell).finish()
+        else:
+            _refuse_other_masks(job, folder, record.masks)
         missing = [evaluation for evaluation in job.missing if not _measured(job, folder, evaluation)]
         if missing:
             _measure(job, missing, folder, execution.device)
@@ -71,6 +76,7 @@ class _Kept(Frozen):
 
     started_ms: int
     train_seconds: float = 0.0
+    masks: str | None = None
     history: tuple[Point, ...] = ()
     resumed_at: tuple[int, ...] = ()
 
@@ -80,11 +86,13 @@ class _Training:
 
     def __init__(self, job: Job, folder: RunFolder, execution: Execution, tell: Tell) -> None:
         self._job, self._folder, self._execution, self._tell = job, folder, execution, tell
-        self._clips = _splits(job, job.run.data)
+        self._clips = _splits(job, job.run.data, job.run.method.mask_settings())
         needs = {target: _weights(RunFolder(path)) for target, path in job.needs.items()}
         self._state = TrainState.start(job.run, len(self._clips["train"].labels), execution, needs)
         found = self._state.resume(folder.checkpoints)
         kept = _Kept.model_validate_json(json.dumps(found)) if found else _Kept(started_ms=_now_ms())
+        if found:
+            _refuse_other_masks(job, folder, kept.masks)
         self._started_ms, self._seconds_before = kept.started_ms, kept.train_seconds
         self._history = list(kept.history)
         self._resumed_at = [*kept.resumed_at, *([self._state.step] if found else [])]
@@ -99,6 +107,7 @@ class _Training:
                 run=self._job.run,
                 origin=self._job.origin,
                 fingerprint=self._job.fingerprints[self._job.run.data.dataset],
+                masks=self._clips["train"].mask_fingerprint(),
                 environment=_environment(self._execution.device),
                 started_ms=self._started_ms,
                 ended_ms=_now_ms(),
@@ -132,6 +141,7 @@ class _Training:
         kept = _Kept(
             started_ms=self._started_ms,
             train_seconds=self._seconds(),
+            masks=self._clips["train"].mask_fingerprint(),
             history=tuple(self._history),
             resumed_at=tuple(self._resumed_at),
         )
@@ -193,20 +203,35 @@ def _embedding(evaluation: EvalConfig) -> str:
     return evaluation.model_dump_json(include={"dataset", "frame_sampling", "method"})
 
 
-def _splits(job: Job, data: DataConfig) -> Mapping[Split, ClipSource]:
-    splits = _opened(job.site.place(data.dataset), data.canonical_json())
-    found, planned = splits["train"].fingerprint, job.fingerprints[data.dataset]
-    if found != planned:
-        raise RuntimeError(
-            f"the videos of {data.dataset!r} on {platform.node()} are not those of the plan: "
-            f"fingerprint {found}, planned {planned}; give every node the same files, then start again"
-        )
+def _splits(job: Job, data: DataConfig, masks: MaskSettings | None = None) -> Mapping[Split, ClipSource]:
+    """With ``masks`` only for a training: a measurement needs none."""
+    place, settings = job.site.place(data.dataset), data.canonical_json()
+    splits = _opened(place, settings) if masks is None else _opened(place, settings, masks.canonical_json())
+    train = splits["train"]
+    pairs: list[tuple[str, str | None, str | None]] = [("videos", train.fingerprint, job.fingerprints[data.dataset])]
+    if masks is not None:
+        found = train.mask_fingerprint()
+        pairs.append(("masks", found, job.fingerprints.get(masks_key(data.dataset), found)))
+    for what, found, planned in pairs:
+        if found != planned:
+            raise RuntimeError(
+                f"the {what} of {data.dataset!r} on {platform.node()} are not those of the plan: "
+                f"fingerprint {found}, planned {planned}; give every node the same files, then start again"
+            )
     return splits
 
 
+def _refuse_other_masks(job: Job, folder: RunFolder, before: str | None) -> None:
+    """Half a training on these masks and half on others, or a number of others, would belong to no record."""
+    planned = job.fingerprints.get(masks_key(job.run.data.dataset))
+    if job.run.method.needs_masks() and None not in (before, planned) and before != planned:
+        raise RuntimeError(other_masks(folder, str(before), str(planned)))
+
+
 @lru_cache(maxsize=4)  # a reused worker opens each data set once
-def _opened(place: DatasetPlace, data: str) -> Mapping[Split, ClipSource]:
-    return open_splits(place, DataConfig.model_validate_json(data), open_index(place))
+def _opened(place: DatasetPlace, data: str, masks: str | None = None) -> Mapping[Split, ClipSource]:
+    settings = None if masks is None else MaskSettings.model_validate_json(masks)
+    return open_splits(place, DataConfig.model_validate_json(data), open_index(place), masks=settings)
 
 
 def _weights(folder: RunFolder) -> dict[str, Tensor]:

@@ -40,7 +40,7 @@ class Plan:
     cells: int
     """Cells times seeds asked for."""
     fingerprints: Mapping[str, str]
-    """By data set."""
+    """By data set; where runs need instance masks, theirs too (``masks_key``)."""
 
     def todo(self) -> tuple[PlannedRun, ...]:
         """The runs that lack something."""

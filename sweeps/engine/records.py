@@ -46,6 +46,8 @@ class RunRecord(Frozen):
     """At its last start."""
     fingerprint: str
     """Of the training data."""
+    masks: str | None = None
+    """Fingerprint of the instance masks that it was trained with; None where it needed none."""
     environment: Environment
     started_ms: int
     ended_ms: int

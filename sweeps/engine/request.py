@@ -14,11 +14,13 @@ from fsar_core.backbones import Pretrained, PretrainedConfig, WeightsError, load
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_index import BadDataset, ClipIndex
 from fsar_core.data.config import DATASET_NAME
-from fsar_core.data.datasets import open_index
+from fsar_core.data.datasets import DatasetPlace, open_index
 from fsar_core.data.episodes import shortage
 from fsar_core.data.folder_scan import Split
 from fsar_core.presets import PRESETS, Recipe, default_preset
+from search_spaces.table import TableError
 from sweeps.engine.records import bytes_free
+from sweeps.engine.run_masks import mask_faults, mask_fingerprint, masks_key
 from sweeps.engine.site import BadRequest, Site, described, load_site
 from sweeps.engine.watch import Display
 
@@ -39,6 +41,8 @@ class Request:
     search: int = 0
     """Points of a search; 0: the table."""
     fresh: bool = False
+    faults: tuple[str, ...] = ()
+    """What is wrong with flags that only one command has; nothing else is asked for then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +55,13 @@ class Prepared:
     index: ClipIndex
     seeds: tuple[int, ...]
     fresh: bool
+    masks: str | None = None
+    """Fingerprint of the instance masks of the train clips; None where no run needs them."""
 
     def fingerprints(self) -> dict[str, str]:
-        """By data set."""
-        return {self.index.dataset: self.index.fingerprint}
+        """By data set; where runs need instance masks, theirs too (``masks_key``)."""
+        own = {self.index.dataset: self.index.fingerprint}
+        return own if self.masks is None else own | {masks_key(self.index.dataset): self.masks}
 
 
 Wanted = list[tuple[RunConfig, EvalConfig | None]]
@@ -64,7 +71,7 @@ Wanted = list[tuple[RunConfig, EvalConfig | None]]
 def prepare(request: Request, display: Display, asks: Callable[[Recipe], Wanted] = lambda _: []) -> Prepared:
     """Checks flags, site, disk, data set and what is asked of it. Raises BadRequest with all faults together.
 
-    ``asks`` gives the runs of the request; its ValidationError is a fault like others.
+    ``asks`` gives the runs of the request; its ValidationError or TableError is a fault like others.
     """
     preset = request.preset or default_preset(request.dataset)
     faults = _flag_faults(request, preset)
@@ -76,33 +83,47 @@ def prepare(request: Request, display: Display, asks: Callable[[Recipe], Wanted]
     if place is not None and not any("cannot be written" in fault for fault in faults):
         index = _tried(faults, lambda: open_index(place, display.counting))
     recipe = None
-    if preset in PRESETS and re.fullmatch(DATASET_NAME, request.dataset):
+    if preset in PRESETS and not request.faults and re.fullmatch(DATASET_NAME, request.dataset):
         recipe = PRESETS[preset](request.dataset)
-        faults += _asked_faults(asks, recipe, site, index)
-    if faults or site is None or index is None or recipe is None:
+        faults += _asked_faults(asks, recipe, site, place, index)
+    if faults or site is None or place is None or index is None or recipe is None:
         raise BadRequest(faults)
     if index.excluded:
         lines = [f"left out, because they cannot be read: {len(index.excluded)} videos of {index.dataset}"]
         lines += [f"  {name}: {reason}" for name, reason in index.excluded]
         display.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     return Prepared(
-        site=site, recipe=recipe, preset=preset, index=index, seeds=tuple(range(request.seeds)), fresh=request.fresh
+        site=site,
+        recipe=recipe,
+        preset=preset,
+        index=index,
+        seeds=tuple(range(request.seeds)),
+        fresh=request.fresh,
+        masks=mask_fingerprint(place, index, (run for run, _ in asks(recipe))),
     )
 
 
 def _asked_faults(
-    asks: Callable[[Recipe], Wanted], recipe: Recipe, site: Site | None, index: ClipIndex | None
+    asks: Callable[[Recipe], Wanted],
+    recipe: Recipe,
+    site: Site | None,
+    place: DatasetPlace | None,
+    index: ClipIndex | None,
 ) -> list[str]:
     try:
         wanted = asks(recipe)
     except ValidationError as error:
         return [f"the grid of this sweep: {line}" for line in described(error)]
+    except TableError as error:
+        return list(error.faults)
     clips = [] if index is None else clip_faults(index, wanted)
+    if place is not None and index is not None:
+        clips += mask_faults(place, index, (run for run, _ in wanted))
     return clips + ([] if site is None else weight_faults(site, (run for run, _ in wanted)))
 
 
 def _flag_faults(request: Request, preset: str) -> list[str]:
-    faults: list[str] = []
+    faults = list(request.faults)
     if not 1 <= request.seeds <= _MAX_SEEDS:
         faults.append(f"--seeds must be between 1 and {_MAX_SEEDS}, got {request.seeds}")
     if request.search < 0:

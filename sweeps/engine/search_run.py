@@ -47,8 +47,9 @@ def run_search(request: Request, space: Space, console: Console, *, dry_run: boo
 
 
 def study_name(space: Space, prepared: Prepared) -> str:
-    """Equal for searches that may share their trials: same space, data and recipe."""
-    settings = content_id(prepared.recipe.canonical_json(), prepared.index.fingerprint)
+    """Equal for searches that may share their trials: same space, data, masks and recipe."""
+    masks = () if prepared.masks is None else (prepared.masks,)
+    settings = content_id(prepared.recipe.canonical_json(), prepared.index.fingerprint, *masks)
     return f"{space.name}/{prepared.index.dataset}-{settings}"
 
 

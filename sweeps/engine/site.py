@@ -30,6 +30,8 @@ class DatasetEntry(Frozen):
     root: Path
     exclude_unreadable: bool = False
     """True: videos that cannot be read are left out, and listed. False: they stop the request."""
+    masks: Path | None = None
+    """Folder of instance masks, for methods that train with them. None: ``masks`` in ``root``."""
 
 
 class Site(Frozen):
@@ -70,6 +72,7 @@ class Site(Frozen):
             cache=self.cache,
             exclude_unreadable=entry.exclude_unreadable,
             workers=max(2, int(self.cpus_per_run)),
+            masks=entry.masks,
         )
 
     def mlflow_uri(self) -> str:
@@ -104,7 +107,12 @@ def _known_keys(where: tuple[int | str, ...]) -> str:
 
 def _absolute(site: Site) -> Site:
     """Workers have other current folders than the driver: paths are made absolute once, here."""
-    datasets = {name: entry.model_copy(update={"root": _full(entry.root)}) for name, entry in site.datasets.items()}
+    datasets = {
+        name: entry.model_copy(
+            update={"root": _full(entry.root), "masks": None if entry.masks is None else _full(entry.masks)}
+        )
+        for name, entry in site.datasets.items()
+    }
     weights = None if site.weights is None else _full(site.weights)
     changes = {"storage": _full(site.storage), "cache": _full(site.cache), "datasets": datasets, "weights": weights}
     return site.model_copy(update=changes)

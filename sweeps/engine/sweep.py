@@ -20,6 +20,7 @@ from sweeps.engine.plan import Plan, asked, make_plan
 from sweeps.engine.records import Origin, Store, write_aside
 from sweeps.engine.request import Prepared, Request, Wanted, prepare
 from sweeps.engine.results import TableResult, collect
+from sweeps.engine.run_masks import mask_conflicts
 from sweeps.engine.site import BadRequest
 from sweeps.engine.tracking import Tracking, TrackingError
 from sweeps.engine.tracking import prepare as prepare_store
@@ -38,7 +39,7 @@ def dry_run(request: Request, grid: Grid, console: Console) -> None:
     with display.shown():
         prepared = prepare(request, display, _asks(grid))
         table = grid(prepared.recipe)
-        plan = make_plan(asked(table.cells, prepared.seeds), _store(prepared, table), prepared.fingerprints())
+        plan = _planned(table, prepared, _store(prepared, table))
     print_plan(plan, prepared, console)
 
 
@@ -50,7 +51,7 @@ def run_table(request: Request, grid: Grid, console: Console) -> bool:
         table = grid(prepared.recipe)
         store = _store(prepared, table)
         with sweep_lock(prepared.site.storage, table.name):
-            plan = make_plan(asked(table.cells, prepared.seeds), store, prepared.fingerprints())
+            plan = _planned(table, prepared, store)
             tracking = opened_tracking(prepared)
             _train(plan, prepared, tracking, display)
             result = collect(table, prepared.seeds, store, prepared.index.fingerprint, prepared.index.fingerprint)
@@ -61,6 +62,15 @@ def run_table(request: Request, grid: Grid, console: Console) -> bool:
     if trouble is not None:
         console.print(f"not recorded in MLflow: {trouble}", highlight=False, markup=False, soft_wrap=True)
     return result.state == "done" and trouble is None
+
+
+def _planned(table: Table, prepared: Prepared, store: Store) -> Plan:
+    """Raises BadRequest where recorded runs saw other masks than those of now."""
+    plan = make_plan(asked(table.cells, prepared.seeds), store, prepared.fingerprints())
+    conflicts = mask_conflicts(plan)
+    if conflicts:
+        raise BadRequest(conflicts)
+    return plan
 
 
 def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:

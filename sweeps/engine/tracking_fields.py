@@ -41,6 +41,7 @@ def tags(record: RunRecord) -> dict[str, str]:
     return {
         "run_id": record.run.run_id(),
         "fingerprint": record.fingerprint,
+        **({"masks": record.masks} if record.masks else {}),
         "preset": record.origin.preset,
         "git_commit": record.origin.git_commit,
         "mlflow.source.git.commit": record.origin.git_commit,

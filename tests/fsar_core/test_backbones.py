@@ -10,14 +10,16 @@ from torch import Tensor
 
 from fsar_core.backbones import (
     BACKBONES,
+    Backbone,
     BackboneConfig,
     ResNet,
     SmallNet,
     WeightsFile,
 )
 from fsar_core.backbones.small_net import Coordinates
+from tests.fsar_core import backbone_cases
 
-ADAPTER: TypeAdapter[ResNet.Config | SmallNet.Config] = TypeAdapter(BackboneConfig)
+ADAPTER: TypeAdapter[BackboneConfig] = TypeAdapter(BackboneConfig)
 CONFIGS = (ResNet.Config(depth=18), SmallNet.Config(channels=2), SmallNet.Config(channels=3, coordinates=False))
 every_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.canonical_json())
 
@@ -27,12 +29,12 @@ def videos(size: int = 33) -> Tensor:
 
 
 @cache
-def first_built(config_json: str) -> ResNet | SmallNet:
+def first_built(config_json: str) -> Backbone:
     torch.manual_seed(0)
     return ADAPTER.validate_json(config_json).build()
 
 
-def built(config: ResNet.Config | SmallNet.Config) -> ResNet | SmallNet:
+def built(config: BackboneConfig) -> Backbone:
     """Fresh, with the same weights every time; a copy, because drawing millions of weights takes long."""
     return deepcopy(first_built(config.canonical_json()))
 
@@ -98,7 +100,7 @@ class TestEveryBackbone:
 
 
 def test_every_member_of_the_union_is_in_the_contract_tests() -> None:
-    assert {type(config) for config in CONFIGS} == set(BACKBONES)
+    assert {type(config) for config in (*CONFIGS, *backbone_cases.CONFIGS)} == set(BACKBONES)
 
 
 @pytest.mark.parametrize(

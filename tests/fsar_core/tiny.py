@@ -1,5 +1,6 @@
 """Made-up clips and very small runs: everything real but the videos."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from fsar_core.data.clip_index import Clip, ClipIndex
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.config import DataConfig, Flip, Jitter
 from fsar_core.data.folder_scan import Split
+from fsar_core.data.mask_store import MaskStore
 from fsar_core.data.resize import Resize
 from fsar_core.method import MethodConfig
 from fsar_core.methods import sgtm
@@ -21,31 +23,41 @@ from fsar_core.seeds import generator
 from fsar_core.train import Execution, TrainState
 
 SIZE, CROP, FRAMES = 20, 16, 4
+SQUARE = 230
+"""Its pixels; all others are darker."""
 CLASSES: dict[Split, int] = {"train": 6, "val": 5, "test": 6}
 CPU = Execution(device=torch.device("cpu"))
 
 
 class MadeFrames:
-    """A bright square that moves; its row and its direction are the class."""
+    """A bright square that moves; its row and its direction are the class. ``size`` is a multiple of ``SIZE``."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        self.size = size
 
     def frames(self, clip_name: str) -> NDArray[np.uint8]:
-        label, number = clip_name.split("/")
-        rng = generator(0, clip_name)
-        total = 9 + int(number) % 4
-        video = rng.integers(0, 80, (total, SIZE, SIZE, 3), dtype=np.uint8)
-        row, direction = divmod(int(label[-1]), 2)
-        for t in range(total):
-            x = t if direction else total - 1 - t
-            video[t, 5 * row : 5 * row + 6, x : x + 6] = 230
-        video.setflags(write=False)
-        return video
+        return _made(clip_name, self.size)
 
 
-def index(per_class: int = 8) -> ClipIndex:
+@cache
+def _made(clip_name: str, size: int) -> NDArray[np.uint8]:
+    label, number = clip_name.split("/")
+    rng = generator(0, clip_name)
+    total, scale = 9 + int(number) % 4, size // SIZE
+    video = rng.integers(0, 80, (total, size, size, 3), dtype=np.uint8)
+    row, direction = divmod(int(label[-1]), 2)
+    for t in range(total):
+        x = t if direction else total - 1 - t
+        video[t, scale * 5 * row : scale * (5 * row + 6), scale * x : scale * (x + 6)] = SQUARE
+    video.setflags(write=False)
+    return video
+
+
+def index(per_class: int = 8, size: int = SIZE) -> ClipIndex:
     return ClipIndex.of_clips(
         "made",
         [
-            Clip(f"{split}{label}/{i}", f"{split}{label}", split, Path("none"), 9, f"{i}", SIZE, SIZE, 12.0)
+            Clip(f"{split}{label}/{i}", f"{split}{label}", split, Path("none"), 9, f"{i}", size, size, 12.0)
             for split, count in CLASSES.items()
             for label in range(count)
             for i in range(per_class)
@@ -53,16 +65,19 @@ def index(per_class: int = 8) -> ClipIndex:
     )
 
 
-def clips(split: Split, config: DataConfig | None = None) -> ClipSource:
-    return ClipSource(index(), split, MadeFrames(), config or data())
+def clips(split: Split, config: DataConfig | None = None, masks: MaskStore | None = None) -> ClipSource:
+    config = config or data()
+    size = config.resize.size
+    return ClipSource(index(size=size), split, MadeFrames(size), config, masks)
 
 
-def data(*, augmented: bool = True) -> DataConfig:
+def data(*, augmented: bool = True, crop: int = CROP) -> DataConfig:
+    """``crop`` is a multiple of ``CROP``."""
     return DataConfig(
         dataset="made",
         frames=FRAMES,
-        resize=Resize(mode="squeeze", size=SIZE),
-        crop=CROP,
+        resize=Resize(mode="squeeze", size=crop * SIZE // CROP),
+        crop=crop,
         flip=Flip(support=0.3, query=0.5) if augmented else Flip(),
         jitter=Jitter() if augmented else None,
     )
@@ -71,10 +86,10 @@ def data(*, augmented: bool = True) -> DataConfig:
 BACKBONE = SmallNet.Config(channels=4)
 
 
-def recipe(*, steps: int = 6, augmented: bool = True, backbone: BackboneConfig = BACKBONE) -> Recipe:
+def recipe(*, steps: int = 6, augmented: bool = True, backbone: BackboneConfig = BACKBONE, crop: int = CROP) -> Recipe:
     return Recipe(
         backbone=backbone,
-        data=data(augmented=augmented),
+        data=data(augmented=augmented, crop=crop),
         episodes=Course(
             batches=EpisodeBatches(way=3, shot=1, queries=2, per_step=2),
             optimizer=OptimizerConfig(lr=1e-3, weight_decay=1e-3),

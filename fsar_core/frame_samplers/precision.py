@@ -1,0 +1,16 @@
+"""Scores, grids and distances of frames are computed in float32 or wider."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+
+def wide(values: Tensor) -> Tensor:
+    """Half precision becomes float32; float32 and float64 stay."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """No autocast inside. The meta device knows no autocast."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

@@ -1,0 +1,66 @@
+"""``fsar train``: methods and variants on a data set, as a table through the same engine as every sweep script."""
+
+from functools import partial
+from typing import Annotated, NoReturn
+
+import typer
+
+from fsar_core.presets import Recipe
+from search_spaces.table import Table, TableError
+from search_spaces.variants import Variant, find_variants, variants_table
+from sweeps.engine.cli import DatasetFlag, DryRunFlag, FreshFlag, PresetFlag, SeedsFlag, SiteFlag, show_table
+from sweeps.engine.request import Request
+
+_MAX_SHOTS = 100
+
+
+def train(
+    methods: Annotated[
+        list[str], typer.Argument(help="Names that `fsar methods` lists, METHOD/VARIANT for a variant, or all.")
+    ],
+    variants: Annotated[
+        str, typer.Option(help="Of each method: names with commas, or all; by default the paper's method alone.")
+    ] = "",
+    shots: Annotated[str, typer.Option(help="Columns: numbers of shots in a test, with commas.")] = "1,5",
+    per_shot: Annotated[
+        bool,
+        typer.Option("--per-shot", help="Train for each number of shots (TRX, STRM), not once as the preset says."),
+    ] = False,
+    episodes: Annotated[int, typer.Option(help="Test episodes of a cell.")] = 10_000,
+    site: SiteFlag = "laptop",
+    dataset: DatasetFlag = "motionshapes",
+    preset: PresetFlag = None,
+    seeds: SeedsFlag = 3,
+    dry_run: DryRunFlag = False,
+    fresh: FreshFlag = False,
+) -> NoReturn:
+    """Train methods, test them on the same episodes, show one table. What is recorded is not trained again."""
+    faults: list[str] = []
+    rows: tuple[Variant, ...] = ()
+    try:
+        rows = find_variants(methods, _parts(variants))
+    except TableError as error:
+        faults += error.faults
+    columns = _numbers(shots)
+    if not columns:
+        faults.append(f"--shots must be numbers from 1 to {_MAX_SHOTS} with commas between them, got {shots!r}")
+    if episodes < 1:
+        faults.append(f"--episodes must be at least 1, got {episodes}")
+    request = Request(site=site, dataset=dataset, preset=preset, seeds=seeds, fresh=fresh, faults=tuple(faults))
+    grid = partial(_grid, rows, columns, per_shot, episodes)
+    show_table(request, grid, dry_run=dry_run)
+
+
+def _grid(rows: tuple[Variant, ...], shots: tuple[int, ...], per_shot: bool, episodes: int, recipe: Recipe) -> Table:
+    return variants_table(rows, recipe, shots=shots, per_shot=per_shot, episodes=episodes)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Empty if any part is not a number in range."""
+    parts = _parts(text)
+    good = all(part.isdecimal() and 1 <= int(part) <= _MAX_SHOTS for part in parts)
+    return tuple(int(part) for part in parts) if good else ()

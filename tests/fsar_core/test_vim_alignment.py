@@ -1,0 +1,453 @@
+"""VIM's alignment of pairs: against published code, against the long way, and what its switches do."""
+
+from itertools import product
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from fsar_core.episode import Features, Shape
+from fsar_core.matchers import BiMhm, Otam, ProtoNet, Trx, pair_alignment
+from fsar_core.matchers.alignment_cost import alignment_cost
+from fsar_core.matchers.alignment_relation import SetAttention
+from fsar_core.matchers.pair_alignment import AlignedMatch, PairAlignment
+from tests.fsar_core.vim_golden import (
+    arrays,
+    by_support,
+    cases,
+    close,
+    lively,
+    made,
+    matcher_of,
+    published_features,
+    time_first,
+    transform_of,
+)
+from tests.fsar_core.vim_oracle import aligned_pairs
+
+Config = PairAlignment.Config
+
+
+def episode(
+    way: int = 2,
+    shot: int = 1,
+    queries: int = 3,
+    frames: int = 4,
+    dim: int = 4,
+    cells: int = 4,
+    batch: tuple[int, ...] = (),
+) -> Features:
+    maps = (frames, dim, cells, cells)
+    return Features(support=made(*batch, way, shot, *maps), query=made(*batch, queries, *maps, seed=1))
+
+
+def built(config: PairAlignment.Config, features: Features) -> PairAlignment:
+    frames, dim, cells = features.query.shape[-4:-1]
+    shape = Shape(level="map", frames=frames, dim=dim, cells=cells)
+    config.check(shape)
+    torch.manual_seed(0)
+    return lively(config.build(shape))
+
+
+class TestGolden:
+    @pytest.mark.parametrize("case", cases("vim_tc"))
+    def test_rearrangement(self, case: str) -> None:
+        golden = arrays("vim_tc", case)
+        features = Features(support=time_first(golden["support"])[:, None], query=time_first(golden["query"]))
+        match = matcher_of(golden, Config(spatial="none"))(features)
+        support, query = published_features(match)
+        close(by_support(match.evolution), golden["evolution"])
+        close(support, golden["support_out"].mean((-2, -1)).unsqueeze(1).expand_as(support))
+        close(query, golden["query_out"].mean((-2, -1)))
+
+    @pytest.mark.parametrize("mode", ["eval", "train"])
+    @pytest.mark.parametrize("case", cases("vim_sc"))
+    def test_both_parts_with_their_gradients(self, case: str, mode: str) -> None:
+        golden = arrays("vim_sc", case)
+        matcher = matcher_of(golden).train(mode == "train")
+        support, query = golden["support"].requires_grad_(), golden["query"].requires_grad_()
+        match = matcher(Features(support=time_first(support)[:, None], query=time_first(query)))
+        (-match.logits.mT * golden[f"{mode}_coef"]).sum().backward()
+        ours, theirs = published_features(match)
+        close(by_support(match.offset), golden[f"{mode}_offset"])
+        close(ours, golden[f"{mode}_support_aligned"])
+        close(theirs, golden[f"{mode}_query_aligned"])
+        close(-match.logits.mT, golden[f"{mode}_distance"])
+        rearrangement, predictor = matcher.pairs.rearrangement, matcher.pairs.predictor
+        assert rearrangement is not None
+        assert predictor is not None
+        gradients = {
+            "support": support.grad,
+            "query": query.grad,
+            "key": rearrangement.key.weight.grad,
+            "query_proj": rearrangement.query.weight.grad,
+            "value": rearrangement.value.weight.grad,
+            "off_fc2": predictor.last.weight.grad,
+            "off_bn1": predictor.bn1.weight.grad,
+        }
+        for name, found in gradients.items():
+            assert found is not None
+            close(found, golden[f"{mode}_grad_{name}"])
+
+    def test_float32_is_near(self) -> None:
+        golden = arrays("vim_sc", "c0")
+        features = Features(
+            support=time_first(golden["support"].float())[:, None], query=time_first(golden["query"].float())
+        )
+        match = matcher_of(golden).float()(features)
+        close(-match.logits.mT, golden["eval_distance"], 1e-5)
+        close(by_support(match.offset), golden["eval_offset"], 2e-5)
+        for found, side in zip(published_features(match), ("support", "query"), strict=True):
+            close(found, golden[f"eval_{side}_aligned"], 2e-5)
+
+    @pytest.mark.parametrize("file", ["vim_align", "vim_kshot"])
+    def test_the_whole_alignment(self, file: str) -> None:
+        golden = arrays(file, "c0")
+        shot = int(golden["shot"])
+        attends = file == "vim_align" and shot > 1
+        transform, matcher = transform_of(golden), matcher_of(golden, Config(shots="attention" if attends else "mean"))
+        support, query = golden["support"].requires_grad_(), golden["query"].requires_grad_()
+        moved = transform(time_first(support)).unflatten(0, (-1, shot))
+        match = matcher(Features(support=moved, query=transform(time_first(query))))
+        loss = torch.nn.functional.cross_entropy(match.logits, golden["label"], reduction="sum")
+        loss.backward()
+        close(match.logits, golden["logits"])
+        close(loss, golden["loss_sum"])
+        for found, expected in zip(published_features(match), ("support_aligned", "query_aligned"), strict=True):
+            close(found, golden[expected])
+        for source in ("support", "query"):
+            found = golden[source].grad
+            assert found is not None
+            close(found, golden[f"grad_{source}"])
+
+    def test_what_lies_between(self) -> None:
+        golden = arrays("vim_kshot", "c0")
+        transform = transform_of(golden)
+        support, query = time_first(golden["support"]), time_first(golden["query"])
+        features = Features(support=transform(support).unflatten(0, (-1, int(golden["shot"]))), query=transform(query))
+        match = matcher_of(golden)(features)
+        theta = transform.theta(query)
+        close(theta, golden["theta_query"])
+        close(transform.theta(support), golden["theta_support"])
+        close(by_support(match.evolution), golden["evolution"])
+        close(by_support(match.offset), golden["offset"])
+        assert match.evolution is not None
+        assert match.offset is not None
+        cost = alignment_cost(theta, match.evolution.squeeze(2), match.offset.squeeze(2))
+        close(cost.transpose(0, 1), golden["alignment_cost"])
+        swapped = matcher_of(golden, Config(order="spatial_first"))(features)
+        close(by_support(swapped.offset), golden["spatial_first_offset"])
+        close(swapped.logits, golden["spatial_first_logits"])
+
+    @pytest.mark.parametrize("case", cases("vim_variants"))
+    def test_enumerated_offsets(self, case: str) -> None:
+        golden = arrays("vim_variants", case)
+        config = Config(rearrange=False, spatial="enumerate", max_offset=int(golden["max_offset"]))
+        match = matcher_of(golden, config)(
+            Features(support=time_first(golden["support"])[:, None], query=time_first(golden["query"]))
+        )
+        close(-match.logits.mT, golden["enumerate_distance"])
+        close(by_support(match.offset) * (golden["support"].shape[-1] - 1) / 2, golden["enumerate_best_xy"])
+
+
+VARIANTS = (
+    Config(),
+    Config(perturbation=0.0, offset_scale=0.5),
+    Config(rearrange=False),
+    Config(spatial="none"),
+    Config(rearrange=False, spatial="none"),
+    Config(spatial="affine"),
+    Config(spatial="enumerate"),
+    Config(rearrange=False, spatial="enumerate", max_offset=2),
+)
+each_variant = pytest.mark.parametrize("config", VARIANTS, ids=lambda c: f"{c.rearrange}-{c.spatial}-{c.perturbation}")
+
+
+class TestTheLongWay:
+    @each_variant
+    @pytest.mark.parametrize("training", [False, True])
+    @pytest.mark.parametrize(
+        ("way", "shot", "queries", "frames", "dim", "cells"), [(2, 1, 3, 4, 4, 4), (2, 2, 2, 3, 3, 7)]
+    )
+    def test_gives_the_same_features_logits_and_gradients(
+        self, config: Config, training: bool, way: int, shot: int, queries: int, frames: int, dim: int, cells: int
+    ) -> None:
+        features = episode(way, shot, queries, frames, dim, cells)
+        support, query = features.support.requires_grad_(), features.query.requires_grad_()
+        matcher = built(config, features).train(training)
+        statistics = {name: own.clone() for name, own in matcher.state_dict().items()}
+        leaves = [support, query, *matcher.parameters()]
+        match = matcher(features)
+        found = torch.autograd.grad(match.logits.square().sum(), leaves)
+
+        matcher.load_state_dict(statistics)  # batch norms have seen this episode once
+        long = aligned_pairs(matcher, support.mean(1), query)
+        logits = torch.stack([torch.stack([_frame_score(pair.support, pair.query) for pair in row]) for row in long])
+        expected = torch.autograd.grad(logits.square().sum(), leaves)
+
+        torch.testing.assert_close(match.logits, logits, rtol=1e-9, atol=1e-9)
+        for (q, row), n in product(enumerate(long), range(way)):
+            torch.testing.assert_close(match.support_aligned[q, n, 0], row[n].support)
+            torch.testing.assert_close(match.query_aligned[q, n, 0], row[n].query)
+            _same(match.evolution, row[n].evolution, (q, n, 0))
+            _same(match.offset, row[n].offset, (q, n, 0))
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-8)
+
+    def test_training_updates_the_statistics_as_the_long_way_does(self) -> None:
+        features = episode(way=3, queries=2)
+        ours, theirs = built(Config(), features).train(), built(Config(), features).train()
+        ours(features)
+        aligned_pairs(theirs, features.support.mean(1), features.query)
+        torch.testing.assert_close(dict(ours.named_buffers()), dict(theirs.named_buffers()))
+
+    def test_spatial_first_rearranges_pooled_pairs(self) -> None:
+        features = episode(frames=5)
+        matcher = built(Config(order="spatial_first"), features)
+        match = matcher(features)
+        attention = matcher.pairs.rearrangement
+        assert attention is not None
+        matcher.pairs.rearrangement = None
+        without = aligned_pairs(matcher, features.support.mean(1), features.query)
+        for q, n in product(range(3), range(2)):
+            ours, theirs = without[q][n].support, without[q][n].query
+            evolution = ((ours @ attention.key.weight.mT) @ (theirs @ attention.query.weight.mT).mT / 2).softmax(-1)
+            torch.testing.assert_close(match.support_aligned[q, n, 0], ours + ours @ attention.value.weight.mT)
+            expected = theirs + evolution @ theirs @ attention.value.weight.mT
+            torch.testing.assert_close(match.query_aligned[q, n, 0], expected)
+
+    def test_set_attention_is_that_of_hyrsm_with_maps_fused_anew_for_each_query(self) -> None:
+        features = episode(way=3, shot=2, dim=8, frames=5)
+        for config in (
+            Config(set_attention=SetAttention.Config()),
+            Config(set_attention=SetAttention.Config(), rearrange=False),
+        ):
+            matcher = built(config, features)
+            relation = matcher.set_attention
+            assert relation is not None
+            match = matcher(features)
+            prototypes = features.support.mean(1)
+            matcher.set_attention = None
+            for q, query in enumerate(features.query):
+                tokens = torch.stack((*prototypes, query)).mean((1, 3, 4))
+                of_query, of_support = relation.relation(tokens[None, -1:], tokens[None, :-1])
+                related = torch.cat((of_support[0, 0], of_query[0]))
+
+                supports = torch.stack(
+                    [_fused(relation, maps, token) for maps, token in zip(prototypes, related, strict=False)]
+                )
+                alone = matcher(Features(support=supports[:, None], query=_fused(relation, query, related[-1])[None]))
+                torch.testing.assert_close(match.logits[q : q + 1], alone.logits)
+                torch.testing.assert_close(match.query_aligned[q : q + 1], alone.query_aligned)
+
+
+def _fused(relation: SetAttention, maps: Tensor, token: Tensor) -> Tensor:
+    """(T, D, h, w) maps, each cell joined with the token of the video."""
+    cells = maps.movedim(1, -1)
+    return relation.fuse(torch.cat((cells, token.expand(cells.shape)), dim=-1)).movedim(-1, 1)
+
+
+def _frame_score(support: Tensor, query: Tensor) -> Tensor:
+    return torch.nn.functional.cosine_similarity(support, query, dim=-1).sum() - len(support)
+
+
+def _same(found: Tensor | None, expected: Tensor | None, place: tuple[int, ...]) -> None:
+    assert (found is None) == (expected is None)
+    if found is not None and expected is not None:
+        torch.testing.assert_close(found[place], expected)
+
+
+class TestShots:
+    def test_the_mean_is_taken_before_the_alignment(self) -> None:
+        features = episode(shot=3)
+        matcher = built(Config(), features)
+        mean = Features(support=features.support.mean(1, keepdim=True), query=features.query)
+        torch.testing.assert_close(matcher(features).logits, matcher(mean).logits)
+
+    def test_scores_align_every_shot_alone(self) -> None:
+        features = episode(shot=3)
+        matcher = built(Config(shots="scores"), features)
+        alone = [matcher(Features(support=features.support[:, k : k + 1], query=features.query)) for k in range(3)]
+        match = matcher(features)
+        torch.testing.assert_close(match.logits, torch.stack([own.logits for own in alone]).mean(0))
+        torch.testing.assert_close(match.query_aligned, torch.cat([own.query_aligned for own in alone], dim=2))
+
+    def test_attention_puts_the_shots_in_step_with_the_first(self) -> None:
+        features = episode(shot=3, frames=5)
+        matcher = built(Config(shots="attention"), features)
+        attention = matcher.shot_attention
+        assert attention is not None
+        prototypes: list[Tensor] = []
+        for shots in features.support:
+            pooled = shots.mean((-2, -1))
+            total = torch.zeros_like(shots[0])
+            for k, y in product(range(3), range(5)):
+                reference = attention.query.weight @ pooled[0, y]
+                weights = torch.stack([attention.key.weight @ pooled[k, x] @ reference / 2 for x in range(5)]).softmax(
+                    0
+                )
+                for x in range(5):
+                    total[y] += weights[x] * torch.einsum("dc,chw->dhw", attention.value.weight, shots[k, x]) / 3
+            prototypes.append(total)
+        query = torch.einsum("dc,qtchw->qtdhw", attention.value.weight, features.query)
+        expected = matcher(Features(support=torch.stack(prototypes)[:, None], query=query))
+        torch.testing.assert_close(matcher(features).logits, expected.logits)
+
+    def test_attention_leaves_a_single_shot_as_it_is(self) -> None:
+        features = episode()
+        matcher = built(Config(shots="attention"), features)
+        plain = built(Config(), features)
+        plain.load_state_dict({k: v for k, v in matcher.state_dict().items() if not k.startswith("shot_attention")})
+        assert torch.equal(matcher(features).logits, plain(features).logits)
+
+
+class TestHosts:
+    @pytest.mark.parametrize(
+        "host",
+        [ProtoNet.Config(), Otam.Config(), BiMhm.Config(), Trx.Config(cardinalities=(2,), out_dim=6)],
+        ids=lambda h: h.kind,
+    )
+    def test_a_host_compares_the_features_of_each_pair(
+        self, host: ProtoNet.Config | Otam.Config | BiMhm.Config | Trx.Config
+    ) -> None:
+        features = episode(shot=2)
+        matcher = built(Config(host=host, shots="scores"), features)
+        match = matcher(features)
+        for q, n in product(range(3), range(2)):
+            scores = [
+                matcher.host(
+                    Features(
+                        support=match.support_aligned[q, n, k][None, None], query=match.query_aligned[q, n, k][None]
+                    )
+                ).logits.squeeze()
+                for k in range(2)
+            ]
+            torch.testing.assert_close(match.logits[q, n], torch.stack(scores).mean())
+
+
+CONTRACT = (
+    *VARIANTS,
+    Config(order="spatial_first"),
+    Config(shots="scores", host=Otam.Config()),
+    Config(shots="attention"),
+    Config(set_attention=SetAttention.Config(heads=2), host=BiMhm.Config()),
+)
+each_config = pytest.mark.parametrize("config", CONTRACT, ids=range(len(CONTRACT)))
+
+
+@each_config
+class TestContract:
+    def test_classes_permute_queries_are_blind_to_each_other_and_episodes_to_episodes(self, config: Config) -> None:
+        features = episode(way=3, shot=2, batch=(2,))
+        matcher = built(config, features)
+        match: AlignedMatch = matcher(features)
+        assert match.logits.shape == (2, 3, 3)
+        order = torch.tensor([2, 0, 1])
+        permuted = matcher(Features(support=features.support[:, order], query=features.query))
+        torch.testing.assert_close(permuted.logits, match.logits[..., order])
+        for e, q in product(range(2), range(3)):
+            alone = matcher(Features(support=features.support[e], query=features.query[e, q : q + 1]))
+            torch.testing.assert_close(alone.logits, match.logits[e, q : q + 1])
+            torch.testing.assert_close(alone.query_aligned, match.query_aligned[e, q : q + 1])
+
+    @pytest.mark.parametrize("shot", [1, 2])
+    def test_scores_of_pairs_give_the_logits_in_small_blocks_too(
+        self, config: Config, shot: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        features = episode(way=3, shot=shot, queries=5)
+        matcher = built(config, features)
+        whole = matcher(features)
+        monkeypatch.setattr(pair_alignment, "_BYTES_AT_ONCE", 1)
+        monkeypatch.setattr(pair_alignment, "_VIDEOS_AT_ONCE", 2)
+        torch.testing.assert_close(matcher(features).logits, whole.logits)
+        torch.testing.assert_close(matcher(features).query_aligned, whole.query_aligned)
+        rule = matcher.shot_rule(shot)
+        single = config.set_attention is None and (shot == 1 or config.shots == "scores")
+        assert rule == ("mean" if single else None)
+        if rule is not None:
+            scores = matcher.pair_scores(features.query, features.support.flatten(0, 1))
+            torch.testing.assert_close(scores.unflatten(1, (3, shot)).mean(-1), whole.logits)
+
+    def test_half_precision_is_aligned_in_float32(self, config: Config) -> None:
+        features = episode(shot=2)
+        matcher = built(config, features).float()
+        half = Features(support=features.support.bfloat16(), query=features.query.bfloat16())
+        with torch.autocast("cpu", torch.bfloat16):
+            found = matcher(half)
+        assert found.logits.dtype == torch.float32
+        assert found.query_aligned.dtype == torch.float32
+        if config.spatial != "enumerate":  # a rounding may choose another offset there
+            exact = matcher(Features(support=half.support.float(), query=half.query.float())).logits
+            assert (found.logits - exact).abs().max() < 0.03 * 4
+
+    def test_it_runs_on_the_meta_device(self, config: Config) -> None:
+        with torch.device("meta"):
+            matcher = config.build(Shape(level="map", frames=4, dim=4, cells=4)).eval()
+            match = matcher(Features(support=torch.empty(3, 2, 4, 4, 4, 4), query=torch.empty(5, 4, 4, 4, 4)))
+        assert match.logits.shape == (5, 3)
+
+
+class TestBounds:
+    def test_query_and_support_must_have_equally_many_frames(self) -> None:
+        features = episode()
+        matcher = built(Config(), features)
+        with pytest.raises(ValueError, match="equally many frames, but got 3 and 4"):
+            matcher(Features(support=features.support, query=features.query[:, :3]))
+
+    @pytest.mark.parametrize(
+        ("config", "shape", "message"),
+        [
+            (Config(), Shape(level="map", frames=8, dim=8, cells=3), "at least 4 x 4 cells, got 3 x 3"),
+            (
+                Config(spatial="enumerate", max_offset=4),
+                Shape(level="map", frames=8, dim=8, cells=4),
+                "below the 4 cells of a side, got 4",
+            ),
+            (
+                Config(host=Trx.Config(cardinalities=(9,))),
+                Shape(level="map", frames=8, dim=8, cells=7),
+                "at most the 8 frames",
+            ),
+            (
+                Config(set_attention=SetAttention.Config(heads=3)),
+                Shape(level="map", frames=8, dim=8, cells=7),
+                "heads must divide the 8 channels",
+            ),
+        ],
+    )
+    def test_what_cannot_be_aligned_is_refused_before_anything_runs(
+        self, config: Config, shape: Shape, message: str
+    ) -> None:
+        with pytest.raises(ValueError, match=message):
+            config.check(shape)
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"order": "spatial_first", "spatial": "none"}, "needs a rearrangement and a spatial part"),
+            ({"order": "spatial_first", "rearrange": False}, "needs a rearrangement and a spatial part"),
+            ({"max_offset": 2}, "belongs to spatial 'enumerate'"),
+            ({"set_attention": SetAttention.Config(), "spatial": "enumerate"}, "without spatial 'enumerate'"),
+        ],
+    )
+    def test_settings_that_contradict_each_other_are_refused(self, fields: dict[str, object], message: str) -> None:
+        with pytest.raises(ValidationError, match=message):
+            Config.model_validate(fields)
+
+    def test_parameter_counts_are_those_of_the_paper(self) -> None:
+        with torch.device("meta"):
+            matcher = Config().build(Shape(level="map", frames=8, dim=2048, cells=7))
+        rearrangement, predictor = matcher.pairs.rearrangement, matcher.pairs.predictor
+        assert rearrangement is not None
+        assert predictor is not None
+        assert sum(p.numel() for p in rearrangement.parameters()) == 12_582_912
+        assert sum(p.numel() for p in predictor.parameters()) == 14_607_298
+        assert sum(p.numel() for p in matcher.parameters()) == 30_955_108 - 3_764_898
+
+    def test_training_starts_without_offsets(self) -> None:
+        features = episode()
+        shape = Shape(level="map", frames=4, dim=4, cells=4)
+        match = Config().build(shape).double().train()(features)
+        assert match.offset is not None
+        assert match.offset.abs().max() == 0
