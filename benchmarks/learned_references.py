@@ -16,7 +16,7 @@ def trx(matcher: Trx, features: Features) -> Tensor:
     for i, cardinality in enumerate(matcher.config.cardinalities):
         part = f"branches.{i}"
         both = [
-            _joined(frames + matcher.positions[: frames.shape[-2]], cardinality)
+            _joined(frames + matcher.positions[: frames.shape[-2]].to(frames.dtype), cardinality)
             for frames in (features.query, features.support)
         ]
         (query_keys, query_values), (keys, values) = (_keys_and_values(matcher, part, own) for own in both)

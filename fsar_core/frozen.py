@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict
 class Frozen(BaseModel):
     """A value that never changes. Unknown keys, wrong types, NaN and infinities are refused with their path."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     def canonical_json(self) -> str:
         """All fields, defaults included, keys sorted, no white space: equal values give equal text on every machine."""

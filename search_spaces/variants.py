@@ -56,7 +56,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The fault of a name that does not exist."""
     names = tuple(known)
     near = get_close_matches(name, names, n=1)
-    return f"no {what} is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else "") + f" There {_are(names)}"
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"no {what} is called {name!r}{hint} There {_are(names)}"
 
 
 def variants_table(

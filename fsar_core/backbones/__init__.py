@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fsar_core.backbones.loading import Pretrained, PretrainedConfig, load_weights
+from fsar_core.backbones.loading import Pretrained, PretrainedConfig, fitting_weights, load_weights
 from fsar_core.backbones.mvit import Mvit
 from fsar_core.backbones.resnet import ResNet
 from fsar_core.backbones.resnet3d import ResNet3d
@@ -25,6 +25,7 @@ __all__ = [
     "Vit",
     "WeightsError",
     "WeightsFile",
+    "fitting_weights",
     "load_weights",
 ]
 

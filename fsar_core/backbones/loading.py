@@ -39,11 +39,19 @@ def load_weights(module: Pretrained, config: PretrainedConfig, folder: Path | No
     ``folder``: the site's folder of weights. Published weights are also looked for where torch.hub keeps them, and are
     downloaded only if the environment variable FSAR_DOWNLOAD is 1. A classifier in a file is ignored.
     """
+    weights = fitting_weights(module, config, folder)
+    if weights:
+        module.pretrained_part().load_state_dict(weights)
+
+
+def fitting_weights(module: Pretrained, config: PretrainedConfig, folder: Path | None = None) -> dict[str, Tensor]:
+    """What ``load_weights`` would load, and its errors; empty without stored weights. ``module`` may be on meta."""
     published = config.published()
     if isinstance(config.weights, WeightsFile):
-        _load(module.pretrained_part(), _site_file(config.weights, folder))
-    elif config.weights != "none" and published is not None:
-        _load(module.pretrained_part(), _published_file(published_url(*published), folder))
+        return _read(module.pretrained_part(), _site_file(config.weights, folder))
+    if config.weights != "none" and published is not None:
+        return _read(module.pretrained_part(), _published_file(published_url(*published), folder))
+    return {}
 
 
 def published_url(model: str, weights: str) -> str:
@@ -87,14 +95,14 @@ def _site_file(file: WeightsFile, folder: Path | None) -> Path:
     return path
 
 
-def _load(layers: nn.Module, path: Path) -> None:
+def _read(layers: nn.Module, path: Path) -> dict[str, Tensor]:
     # A state dict of the whole backbone, as this project saves it, fits as well as torchvision's bare names.
     given = {name.removeprefix("trunk.layers."): tensor for name, tensor in read_state_dict(path).items()}
     given = {_of_today(name): tensor for name, tensor in given.items() if not name.startswith(_CLASSIFIERS)}
     faults = _faults(given, layers.state_dict())
     if faults:
         raise WeightsError(f"{path} does not fit the backbone of the config; " + "; ".join(faults))
-    layers.load_state_dict(given)
+    return given
 
 
 def _of_today(name: str) -> str:

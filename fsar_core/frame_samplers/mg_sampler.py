@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fsar_core.backbones import Pretrained, PretrainedConfig, ResNet, WeightsFile
 from fsar_core.episode import Sampled
 from fsar_core.frame_samplers.base import FrameSampler, FrameSamplerBase, Scan
-from fsar_core.frame_samplers.precision import full_precision, wide
+from fsar_core.precision import full_precision, wide
 
 _BYTES_AT_ONCE = 64 << 20
 

@@ -18,12 +18,12 @@ from fsar_core.episode import Sampled
 from fsar_core.frame_samplers.base import FrameSampler, FrameSamplerBase, Scan
 from fsar_core.frame_samplers.cropper import Cropper
 from fsar_core.frame_samplers.evenly import even_positions
-from fsar_core.frame_samplers.precision import full_precision, wide
 from fsar_core.frame_samplers.saliency import stage_mean
 from fsar_core.frame_samplers.scan_networks import ScanNetwork
 from fsar_core.frame_samplers.spatial_amplifier import SpatialAmplifier
 from fsar_core.frame_samplers.task_learner import TaskLearner
 from fsar_core.frame_samplers.temporal_selector import TemporalSelector
+from fsar_core.precision import full_precision, wide
 
 SpatialConfig = Annotated[SpatialAmplifier.Config | Cropper.Config, Field(discriminator="kind")]
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from fsar_core.episode import Trace, Wiring
 from fsar_core.losses.base import LossBase, LossModule
-from fsar_core.matchers.precision import wide
+from fsar_core.precision import wide
 
 
 class BaseClasses(LossModule):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fsar_core.episode import Episode, Trace, Wiring
 from fsar_core.losses.base import LossBase, LossModule
 from fsar_core.matchers.pair_alignment import AlignedMatch, PairAlignment
-from fsar_core.matchers.precision import wide
+from fsar_core.precision import wide
 
 
 class InterVideo(LossModule):

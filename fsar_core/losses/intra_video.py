@@ -14,7 +14,7 @@ from fsar_core.episode import Episode, Trace, Wiring
 from fsar_core.frame_samplers.video_sampler import VideoSampled, VideoSampler
 from fsar_core.losses.base import LossBase, LossModule
 from fsar_core.matchers.cosine import cosine
-from fsar_core.matchers.precision import wide
+from fsar_core.precision import wide
 
 
 class IntraVideo(LossModule):

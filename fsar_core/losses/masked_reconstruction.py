@@ -68,10 +68,10 @@ class MaskedReconstruction(LossModule):
             self._encoder(wiring)
             masked_frames(self.strategy, self.ratio, wiring.shapes[self.reads].frames)
             dim = wiring.shapes[wiring.reads[self.reads][0]].dim
-            if self.guide_backbone is not None and self.guide_backbone.shape(1, 32).dim != dim:
+            if self.guide_backbone is not None and self.guide_backbone.shape(8, 224).dim != dim:
                 raise ValueError(
                     f"guide_backbone must give the {dim} channels that {self.reads!r} reads, "
-                    f"got {self.guide_backbone.shape(1, 32).dim}"
+                    f"got {self.guide_backbone.shape(8, 224).dim}"
                 )
 
         def needs_frames(self) -> bool:

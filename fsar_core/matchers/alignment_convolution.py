@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fsar_core.matchers.precision import full_precision, wide
+from fsar_core.precision import full_precision, wide
 
 
 def convolve(maps: Tensor, kernel: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from fsar_core.matchers.alignment_masks import Overlap, overlap_weights
 from fsar_core.matchers.alignment_offsets import OffsetPredictor
 from fsar_core.matchers.alignment_rearrange import Rearrangement, rearranged, softmax_scores
 from fsar_core.matchers.alignment_search import best_offsets
-from fsar_core.matchers.precision import full_precision, wide
+from fsar_core.precision import full_precision, wide
 
 Spatial = Literal["mask", "affine", "enumerate", "none"]
 Order = Literal["temporal_first", "spatial_first"]

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from fsar_core.matchers.precision import wide
+from fsar_core.precision import wide
 
 
 class Rearrangement(nn.Module):

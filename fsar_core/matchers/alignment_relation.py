@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from fsar_core.episode import Shape
 from fsar_core.frozen import Frozen
-from fsar_core.matchers.precision import wide
 from fsar_core.matchers.set_relation import SetRelation
+from fsar_core.precision import wide
 
 
 class SetAttention(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from fsar_core.matchers.precision import full_precision, wide
+from fsar_core.precision import full_precision, wide
 
 
 def cosine(rows: Tensor, columns: Tensor, eps: float) -> Tensor:

@@ -11,9 +11,9 @@ from fsar_core.episode import Features, Level, Match, Shape
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.cosine import cosine, frame_cosine
 from fsar_core.matchers.exhaustive_temporal import check_cardinalities, pair_weights
-from fsar_core.matchers.precision import full_precision, wide
 from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
 from fsar_core.matchers.windows import Lattice, lattice_offsets, window_means, window_weights
+from fsar_core.precision import full_precision, wide
 
 _FLOATS_AT_ONCE = 2**26
 """Of window means and of their products, each."""

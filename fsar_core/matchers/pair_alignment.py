@@ -19,10 +19,10 @@ from fsar_core.matchers.alignment_relation import SetAttention
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.bimhm import BiMhm
 from fsar_core.matchers.otam import Otam
-from fsar_core.matchers.precision import wide
 from fsar_core.matchers.protonet import ProtoNet
 from fsar_core.matchers.shots import ShotRule
 from fsar_core.matchers.trx import Trx
+from fsar_core.precision import wide
 
 Host = Annotated[ProtoNet.Config | Otam.Config | BiMhm.Config | Trx.Config, Field(discriminator="kind")]
 

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from fsar_core.episode import Features, Match, Shape
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.nearest import Similarity, to_nearest
-from fsar_core.matchers.precision import full_precision, wide
 from fsar_core.matchers.shots import ShotRule
 from fsar_core.matchers.tuple_attention import Blocks, Work, blocks
 from fsar_core.matchers.tuples import check_tuples, project_tuples, tuple_table
+from fsar_core.precision import full_precision, wide
 from fsar_core.seeds import derived_seed
 
 

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from fsar_core.episode import Features, Match, Shape
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.bimhm import BiMhm
-from fsar_core.matchers.precision import full_precision, wide
 from fsar_core.matchers.recompute import block
 from fsar_core.matchers.shots import ShotRule
+from fsar_core.precision import full_precision, wide
 
 BYTES_AT_ONCE = 256 << 20
 """Bound of each of two: queries, keys and values of the relation of some episodes, and the fused support frames of some

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from fsar_core.episode import Features
-from fsar_core.matchers.precision import wide
+from fsar_core.precision import wide
 
 Shots = Literal["distances", "features", "nearest"]
 """``distances``: mean distance to the K shots. ``features``: distance to the mean of the K shots, frame index by frame

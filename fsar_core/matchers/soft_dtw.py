@@ -12,8 +12,8 @@ from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.blocks import in_blocks
 from fsar_core.matchers.cosine import frame_cosine
 from fsar_core.matchers.diagonals import FAR, diagonals, of_each_pair, shifted
-from fsar_core.matchers.precision import wide
 from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
+from fsar_core.precision import wide
 
 
 class SoftDtw(nn.Module):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from fsar_core.episode import Features, Match, Shape
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.cosine import cosine
-from fsar_core.matchers.precision import full_precision, wide
 from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
+from fsar_core.precision import full_precision, wide
 
 
 class TimeAveraged(nn.Module):

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from fsar_core.episode import Features, Match, Shape
 from fsar_core.matchers.base import MatcherBase
-from fsar_core.matchers.precision import full_precision, wide
 from fsar_core.matchers.shots import ShotRule
 from fsar_core.matchers.tuple_attention import Work, blocks, tuple_distances
 from fsar_core.matchers.tuples import check_tuples, project_tuples, tuple_table
 from fsar_core.positions import trx_positions
+from fsar_core.precision import full_precision, wide
 
 
 class Trx(nn.Module):

@@ -98,7 +98,7 @@ def _layers(backbone: BackboneConfig) -> TransformerConfig:
 
 
 def _width(backbone: BackboneConfig) -> int:
-    return backbone.shape(1, 32).dim
+    return backbone.shape(8, 224).dim
 
 
 def random_mask(backbone: BackboneConfig) -> MethodConfig:

@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from fsar_core.backbones import BackboneConfig
 from fsar_core.config import RunConfig
+from fsar_core.cost import BASE_CLASSES
 from fsar_core.episode import Shape
 from fsar_core.frozen import Frozen
 from fsar_core.method import MethodConfig
@@ -72,7 +73,7 @@ def only_training(method: MethodConfig) -> str:
 def parts(run: RunConfig) -> list[Part]:
     """Every part of a run's method in its order, steps with what they read and give."""
     method = run.method
-    shapes = method.wiring(run.data.frames, run.data.crop, classes=64).shapes
+    shapes = method.wiring(run.data.frames, run.data.crop, classes=BASE_CLASSES).shapes
     found = [
         _part("frame sampler", method.frame_sampler),
         _part(f"backbone → {_shape(shapes['backbone'])}", method.backbone),
@@ -102,7 +103,7 @@ def _fields(config: Frozen, standard: Frozen | None, prefix: str = "") -> Iterat
             continue
         value: Any = getattr(config, name)
         default: Any = info.get_default(call_default_factory=True) if standard is None else getattr(standard, name)
-        doc = " ".join((info.description or "").split())
+        doc = _plain(info.description)
         yield Field(
             name=prefix + name, value=_text(value), default=_text(default), choices=_choices(info.annotation), doc=doc
         )
@@ -115,7 +116,7 @@ def _text(value: object) -> str:
     if value is PydanticUndefined:
         return "required"
     if isinstance(value, Frozen):
-        return str(getattr(value, "kind", type(value).__name__))
+        return str(getattr(value, "kind", "as follows"))
     if isinstance(value, tuple):
         return ", ".join("(" + _text(part) + ")" if isinstance(part, tuple) else _text(part) for part in value) or "()"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -144,5 +145,9 @@ def _weighted(kind: str, weight: float) -> str:
 
 
 def _first_line(text: str | None) -> str:
-    lines = (text or "").strip().splitlines()
-    return lines[0] if lines else ""
+    return _plain((text or "").strip().partition("\n")[0])
+
+
+def _plain(text: str | None) -> str:
+    """On one line, with single quotes around code."""
+    return " ".join((text or "").split()).replace("``", "'")

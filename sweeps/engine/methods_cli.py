@@ -28,8 +28,8 @@ _BACKBONES: dict[BackboneName, BackboneConfig] = {
 }
 _COUNTED = (
     "Counted at {crop} pixels as the clean preset trains, 2 operations per multiply-add; convolutions, matrix products "
-    "and attention only. An episode: 5-way 1-shot, a query per class, in a test, nothing kept from another. A frame: what "
-    "stands before the matching, over the frames that the backbone sees. Parameters in millions, for 64 base classes."
+    "and attention only. An episode: 5-way 1-shot, a query per class, in a test, nothing kept from another. A frame: "
+    "what stands before the matching, over the frames that the backbone sees. Parameters for 64 base classes."
 )
 
 
@@ -46,7 +46,8 @@ def methods(
 
     def shown(console: Console) -> bool:
         if name is None:
-            _list(find_variants(["all"], ["all"] if variants else []), chosen, console, as_json=as_json)
+            found = find_variants(["all"], ["all"] if variants else [])
+            _list(found, chosen, console, noted=variants, as_json=as_json)
         else:
             _show(_found(name), chosen, console, as_json=as_json)
         return True
@@ -61,7 +62,7 @@ def _found(name: str) -> Variant:
         raise BadRequest(list(error.faults)) from error
 
 
-def _list(found: Iterable[Variant], backbone: BackboneConfig, console: Console, *, as_json: bool) -> None:
+def _list(found: Iterable[Variant], backbone: BackboneConfig, console: Console, *, noted: bool, as_json: bool) -> None:
     rows: list[tuple[Variant, str, str, Cost]] = []
     crop = 0
     for variant in found:
@@ -71,22 +72,23 @@ def _list(found: Iterable[Variant], backbone: BackboneConfig, console: Console, 
     if as_json:
         _print_json([_as_row(*row) for row in rows])
         return
-    table = Table(box=SIMPLE_HEAD, title=f"Methods on {backbone.label()}", title_justify="left", pad_edge=False)
-    table.add_column("method", min_width=10, overflow="fold")
-    table.add_column("parts", ratio=1, min_width=24, overflow="fold")
-    for heading in ("frames", "params\nM", "trained\nM", "in test\nM", "GFLOP\n/frame", "GFLOP\n/episode"):
+    table = Table(box=SIMPLE_HEAD, title=f"Methods on {backbone.label()}", title_justify="left", padding=0, leading=1)
+    table.add_column("method", overflow="fold", max_width=28)
+    table.add_column("parts", ratio=1, overflow="fold")
+    for heading in ("frames", "params\nM", "trained\nM", "in test\nM", "GFLOP\n/frame", "GFLOP/\nepisode"):
         table.add_column(heading, justify="right", no_wrap=True)
     for variant, predicts, trains, cost in rows:
-        table.add_row(variant.label(), _summary(variant, predicts, trains), *_numbers(cost))
+        table.add_row(variant.label(), _summary(variant, predicts, trains, noted=noted), *_numbers(cost))
     console.print(table)
     console.print(_COUNTED.format(crop=crop), style="dim", highlight=False)
 
 
-def _summary(variant: Variant, predicts: str, trains: str) -> Text:
+def _summary(variant: Variant, predicts: str, trains: str, *, noted: bool) -> Text:
     text = Text(predicts)
     if trains:
-        text.append(f"\ntraining: {trains}")
-    return text.append(f"\n{variant_note(variant.method, variant.name)}", style="dim")
+        text.append(f"\nin training: {trains}")
+    said = variant_note(variant.method, variant.name) if noted else all_methods()[variant.method].title
+    return text.append(f"\n{said}", style="dim")
 
 
 def _numbers(cost: Cost) -> tuple[str, ...]:
@@ -121,27 +123,28 @@ def _show(variant: Variant, backbone: BackboneConfig, console: Console, *, as_js
     others = [other for other in method.variants if other != variant.name]
     console.print(f"other variants: {', '.join(others) or 'none'}", highlight=False)
     console.print("Values in yellow differ from the part's default, which stands below them.\n", style="dim")
+    widths = tuple(
+        max((len(getattr(field, of)) for part in found for field in part.fields), default=0) for of in ("name", "value")
+    )
     for part in found:
-        _print_part(part, console)
+        console.print(Text.assemble((part.kind, "bold cyan"), f"  {part.place}"))
+        console.print(Text(part.source, style="dim"))
+        console.print(_fields(part, *widths), "")
 
 
-def _print_part(part: Part, console: Console) -> None:
-    console.print(Text.assemble((part.kind, "bold cyan"), f"  {part.place}"))
-    console.print(Text(part.source, style="dim"))
-    if part.fields:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), show_header=False, expand=True)
-        table.add_column("field", width=min(30, console.width // 3), overflow="fold")
-        table.add_column("value", width=22, overflow="fold")
-        table.add_column("meaning", ratio=1)
-        for field in part.fields:
-            own = field.value != field.default
-            value = Text(field.value, style="bold yellow" if own else "")
-            if own:
-                value.append(f"\ndefault {field.default}" if field.default != "required" else "", style="dim")
-            meaning = Text(field.choices, style="green").append("\n" if field.choices and field.doc else "")
-            table.add_row(field.name, value, meaning.append(field.doc, style="default"))
-        console.print(table)
-    console.print()
+def _fields(part: Part, name_width: int, value_width: int) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, expand=True)
+    table.add_column("field", width=min(30, name_width), overflow="fold")
+    table.add_column("value", width=min(26, value_width), overflow="fold")
+    table.add_column("meaning", ratio=1)
+    for field in part.fields:
+        own = field.value != field.default
+        value = Text.assemble((field.value, "yellow" if own else ""))
+        if own and field.default != "required":
+            value.append(f"\ndefault {field.default}", style="dim")
+        meaning = Text.assemble((field.choices, "green"), "\n" if field.choices and field.doc else "", field.doc)
+        table.add_row(field.name, value, meaning)
+    return table
 
 
 def _print_json(content: object) -> None:

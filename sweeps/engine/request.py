@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from pydantic import ValidationError
 
-from fsar_core.backbones import Pretrained, PretrainedConfig, WeightsError, load_weights
+from fsar_core.backbones import Pretrained, PretrainedConfig, WeightsError, fitting_weights
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_index import BadDataset, ClipIndex
 from fsar_core.data.config import DATASET_NAME
@@ -170,16 +171,16 @@ def weight_faults(site: Site, runs: Iterable[RunConfig]) -> list[str]:
     while waiting:
         run = waiting.pop()
         waiting += [need.run for need in run.needs]
-        bare = run.method.model_copy(update={"heads": ()})  # heads hold no network that starts from stored weights
-        parts = repr((bare.backbone, bare.frame_sampler, bare.losses))
+        parts = repr((run.method.backbone, run.method.frame_sampler, run.method.losses))
         if parts not in seen:
             seen.add(parts)
-            method = bare.build(frames=run.data.frames, crop=run.data.crop, classes=2)
+            with torch.device("meta"):  # shapes are all that is asked for
+                method = run.method.build(frames=run.data.frames, crop=run.data.crop, classes=2)
             networks |= {repr(config): (network, config) for network, config in method.pretrained()}
     faults: dict[str, None] = {}
     for network, config in networks.values():
         try:
-            load_weights(network, config, site.weights)
+            fitting_weights(network, config, site.weights)
         except WeightsError as error:
             faults[str(error)] = None
     return list(faults)

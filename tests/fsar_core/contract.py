@@ -139,7 +139,7 @@ def learned(run: RunConfig, steps: int, masks: Path | None = None) -> Learned:
     clips = tiny.clips("train", run.data, store)
     train(state, clips, tiny.clips("val", run.data), tiny.CPU, lambda _progress, _state: None)
     few = run.method.frame_sampler.by_episode()  # then every test episode passes the backbone
-    test = EvalConfig(episodes=50 if few else 200)
+    test = EvalConfig(episodes=25 if few else 200)
     measured = evaluate(state.method, tiny.clips("test", run.data), test, torch.device("cpu"))
     return Learned(measured.accuracy, before, _entropy(state.method, run.data))
 

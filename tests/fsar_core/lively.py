@@ -30,7 +30,9 @@ def built(config: MethodConfig, seed: int = 3, data: DataConfig | None = None) -
             module.momentum = None  # the plain average, so that one pass is enough
     method.train()
     with torch.no_grad():
-        method.backbone(all_clips(data).videos[:, :: max(1, data.frames // tiny.FRAMES)])
+        method.backbone(
+            normalise(_pixels(data.canonical_json())[:, :: max(1, data.frames // tiny.FRAMES)], data.normalisation)
+        )
     return method.eval()
 
 

@@ -4,12 +4,15 @@ import torch
 from torch import Tensor
 
 from fsar_core.episode import Features, Shape
-from fsar_core.matchers import BiMhm, Matcher, MatcherConfig, Otam, ProtoNet, TimeAveraged
+from fsar_core.matchers import BiMhm, MatcherConfig, Otam, ProtoNet, TimeAveraged
 from fsar_core.seeds import derived_seed
 
 SHAPE = Shape(level="frame", frames=8, dim=64)
 
-VARIANTS = (
+FrameMatcherConfig = Otam.Config | BiMhm.Config | ProtoNet.Config | TimeAveraged.Config
+"""Matchers of frames without weights."""
+
+VARIANTS: tuple[FrameMatcherConfig, ...] = (
     *(
         Otam.Config(shots=s, directions=d)
         for s in ("distances", "features", "nearest")
@@ -30,5 +33,4 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
 
 
 def logits(config: MatcherConfig, features: Features) -> Tensor:
-    matcher: Matcher = config.build(SHAPE)
-    return matcher(features).logits
+    return config.build(SHAPE)(features).logits

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from fsar_core.episode import Features
-from fsar_core.matchers import BiMhm, MatcherConfig, Otam, ProtoNet, TimeAveraged
+from fsar_core.matchers import BiMhm, Otam, ProtoNet, TimeAveraged
 from fsar_core.matchers.otam import alignment_cost
-from tests.fsar_core.matcher_cases import VARIANTS, logits, randn
+from tests.fsar_core.matcher_cases import VARIANTS, FrameMatcherConfig, logits, randn
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -42,7 +42,7 @@ class TestGolden:
     @pytest.mark.parametrize("case", ["shot1", "shot3"])
     @pytest.mark.parametrize(("file", "array", "config"), CASES, ids=[f"{f}-{a}" for f, a, _ in CASES])
     def test_logits_and_gradients_are_those_of_the_published_code(
-        self, file: str, array: str, config: MatcherConfig, case: str, dtype: torch.dtype
+        self, file: str, array: str, config: FrameMatcherConfig, case: str, dtype: torch.dtype
     ) -> None:
         golden = {name: torch.from_numpy(value) for name, value in np.load(GOLDEN / f"{file}.npz").items()}
         by_class = golden[f"{case}.support_labels"].argsort(stable=True)
@@ -97,7 +97,7 @@ def slow_alignment(d: list[list[float]], lam: float) -> float:
     return cost[-1][last]
 
 
-def slow_distance(config: MatcherConfig, query: Tensor, support: Tensor) -> float:
+def slow_distance(config: FrameMatcherConfig, query: Tensor, support: Tensor) -> float:
     """Of one pair of videos, from the equations."""
     if config.kind == "time_averaged":
         q, s = query.mean(0), support.mean(0)
@@ -115,7 +115,7 @@ def slow_distance(config: MatcherConfig, query: Tensor, support: Tensor) -> floa
     return sum(total if config.reduction == "sum" else total / rows for total, rows in totals)
 
 
-def slow_logit(config: MatcherConfig, query: Tensor, shots: Tensor) -> float:
+def slow_logit(config: FrameMatcherConfig, query: Tensor, shots: Tensor) -> float:
     if config.kind == "otam" or config.kind == "bimhm":
         how = config.shots
     else:
@@ -141,7 +141,7 @@ class TestEquations:
     @pytest.mark.parametrize("config", VARIANTS, ids=lambda c: c.canonical_json())
     @pytest.mark.parametrize(("way", "shot", "queries", "query_frames", "frames"), SIZES)
     def test_logits_are_those_of_the_equations_as_loops(
-        self, config: MatcherConfig, way: int, shot: int, queries: int, query_frames: int, frames: int
+        self, config: FrameMatcherConfig, way: int, shot: int, queries: int, query_frames: int, frames: int
     ) -> None:
         if config.kind == "protonet" and query_frames != frames:
             pytest.skip("compares frame by frame")

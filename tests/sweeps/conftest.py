@@ -1,12 +1,15 @@
-"""Stores of results and of MLflow for the tests of this folder."""
+"""Stores of results and of MLflow, and launches without Ray, for the tests of this folder."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sweeps.engine.plan import Plan
 from sweeps.engine.records import Store
 from sweeps.engine.tracking import prepare
+from tests.sweeps.made_launch import Outcome, without_launch
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,9 @@ def uri(empty_mlflow: Path, tmp_path: Path) -> str:
 def store(tmp_path: Path) -> Store:
     """An empty store of results."""
     return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[Plan]]:
+    """Says what becomes of every run; gives the plans that were carried out."""
+    return without_launch(monkeypatch)

@@ -3,25 +3,20 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from sweeps.engine import launch, search_run
+from sweeps.engine import search_run
 from sweeps.engine.job import Job
-from sweeps.engine.launch import Watcher
 from sweeps.engine.plan import Plan, PlannedRun
-from sweeps.engine.records import EvaluationRecord, RunFolder
+from sweeps.engine.records import RunFolder
 from sweeps.engine.search import StudySearcher
-from sweeps.engine.site import Site
 from sweeps.engine.tracking import Tracking, TrackingError
 from tests.sweeps.made_folder import files, launched, write_site, write_videos
-from tests.sweeps.made_records import ORIGIN, train_record
+from tests.sweeps.made_launch import Outcome, succeed, without_ray
+from tests.sweeps.made_records import train_record
 from tests.sweeps.mlflow_rows import everything
-
-Outcome = Callable[[PlannedRun, Plan], None]
 
 
 @pytest.fixture(scope="module")
@@ -34,51 +29,8 @@ def site(tmp_path: Path, videos: Path, uri: str) -> Path:
     return write_site(tmp_path, videos, cache=videos.parent / "cache", head=f'tracking_uri = "{uri}"')
 
 
-def without_ray(_: Site) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
-def succeed(planned: PlannedRun, plan: Plan) -> None:
-    (fingerprint,) = plan.fingerprints.values()
-    record = train_record(planned.run).model_copy(update={"fingerprint": fingerprint})
-    planned.folder.write_record(record)
-    for evaluation in planned.missing:
-        correct = np.arange(evaluation.episodes) % (evaluation.way + 1)
-        measured = EvaluationRecord(
-            run_id=planned.run.run_id(),
-            evaluation=evaluation,
-            fingerprint=fingerprint,
-            accuracy=float((correct / evaluation.way).mean()),
-            ci95=0.05,
-            per_class={},
-            seconds=1.0,
-            ended_ms=record.ended_ms,
-            origin=ORIGIN,
-        )
-        planned.folder.write_evaluation(evaluation.eval_id(planned.run), measured, correct)
-
-
 def fail(planned: PlannedRun, plan: Plan) -> None:
     planned.folder.write_failure("Traceback: the loss is not finite")
-
-
-@pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[Plan]]:
-    """Says what becomes of every run; gives the plans that were carried out."""
-
-    def becoming(outcome: Outcome) -> list[Plan]:
-        seen: list[Plan] = []
-
-        def carried_out(plan: Plan, site: Site, commit: str, watcher: Watcher) -> None:
-            seen.append(plan)
-            for planned in plan.todo():
-                outcome(planned, plan)
-
-        monkeypatch.setattr(launch, "ray_session", without_ray)
-        monkeypatch.setattr(launch, "run_plan", carried_out)
-        return seen
-
-    return becoming
 
 
 def test_a_table_is_completed_shown_and_not_done_again(

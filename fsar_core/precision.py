@@ -1,4 +1,4 @@
-"""Matching is done in float32 or wider: a distance is a small difference of large numbers."""
+"""Distances, scores and grids are computed in float32 or wider: they are small differences of large numbers."""
 
 from contextlib import AbstractContextManager, nullcontext
 
