@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 
 from fsar_core.config import EpisodeBatches, EvalConfig, RunConfig
-from fsar_core.methods import all_methods
+from fsar_core.methods import LEFT_OUT, all_methods
 from fsar_core.presets import Recipe
 from search_spaces.table import Cell, Setting, Table, TableError
 
@@ -41,7 +41,7 @@ def find_variants(methods: Sequence[str], variants: Sequence[str] = ()) -> tuple
     for asked in known if "all" in methods else methods:
         method, slash, own = asked.partition("/")
         if method not in known:
-            faults.append(unknown("method", method, known))
+            faults.append(LEFT_OUT.get(method) or unknown("method", method, known))
             continue
         there = tuple(known[method].variants)
         names = (own,) if slash else there if "all" in variants else tuple(variants) or there[:1]

@@ -6,6 +6,12 @@ from pkgutil import iter_modules
 
 from fsar_core.methods.published import PublishedMethod
 
+LEFT_OUT = {
+    "molo": "MoLo is not built: no other method has its motion autoencoder, and I2ST needs only 3 trainings of it; "
+    "its matching on frames alone is frame_matching/bimhm"
+}
+"""Methods that the four papers train beside their own and that do not exist here, with the reason."""
+
 
 @cache
 def all_methods() -> dict[str, PublishedMethod]:

@@ -3,7 +3,7 @@
 import pytest
 
 from fsar_core.config import EpisodeBatches
-from fsar_core.methods import all_methods
+from fsar_core.methods import LEFT_OUT, all_methods
 from fsar_core.presets import clean, laptop, laptop64
 from fsar_core.stages import TokenTransformer
 from search_spaces.table import TableError
@@ -42,6 +42,11 @@ def test_every_unknown_name_is_listed_with_what_there_is_and_what_is_near() -> N
     assert found[3].startswith("no variant of sgtm is called 'randm_mask'; did you mean 'random_mask'?")
     assert len(found) == 4
     assert unknown("method", "a", ["b"]) == "no method is called 'a'. There is b"
+
+
+def test_a_method_that_was_left_out_is_refused_with_the_reason() -> None:
+    assert faults("molo", "sgtm")[0].startswith("MoLo is not built: ")
+    assert not LEFT_OUT.keys() & all_methods().keys()
 
 
 def test_no_names_are_a_fault() -> None:
