@@ -1,6 +1,7 @@
 """Accuracy over thousands of episodes. Each video is embedded once; episodes are look-ups in the table of features.
 
-Where a method chooses frames by the supports of the episode, only its scans are computed once per video.
+Where a method chooses frames by the supports of the episode, only its scans are computed once per video. A selector that does
+not change pixels would also allow to keep the backbone's map of every frame; that is not done.
 """
 
 from collections.abc import Mapping
@@ -121,7 +122,8 @@ def episodic_logits(
         if len(waiting) * waiting[0].nbytes < _BYTES_AT_ONCE and i + 1 < len(episodes):
             continue
         frames = torch.cat(waiting)
-        outputs = method.embed(Clips(videos=frames, class_ids=positions), Sampled(frames=frames))
+        joined = Clips(videos=frames, class_ids=torch.zeros(len(frames), dtype=torch.int64))  # no label is read
+        outputs = method.embed(joined, Sampled(frames=frames))
         each = [{name: own.tensor_split(len(waiting))[e] for name, own in outputs.items()} for e in range(len(waiting))]
         matches = [method.match(own, way, shot) for own in each]
         parts += [method.weighted([match.logits for match in own]) for own in matches]
