@@ -31,7 +31,8 @@ class MethodConfig(Frozen):
     heads: tuple[Head, ...] = ()
     losses: tuple[LossConfig, ...] = ()
     joint_batch_norm: bool = False
-    """False: in training, supports and queries pass what has batch norms separately (all published code bases)."""
+    """False: in training, supports and queries pass backbone and steps with batch norms separately (all published code
+    bases). Losses always see them together, frame samplers always apart."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:

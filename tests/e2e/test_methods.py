@@ -1,7 +1,6 @@
 """Every method learns from the videos of the built-in benchmark, in a few dozen steps."""
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,12 +43,17 @@ class Trainer:
 
     def __init__(self, place: DatasetPlace) -> None:
         self._place, self._index = place, open_index(place)
-        self.trained = cache(self._trained)
+        self._states: dict[str, TrainState] = {}
 
     def splits(self, run: RunConfig) -> Mapping[Split, ClipSource]:
         return open_splits(self._place, run.data, self._index, masks=run.method.mask_settings())
 
-    def _trained(self, run: RunConfig) -> TrainState:
+    def trained(self, run: RunConfig) -> TrainState:
+        if run.run_id() not in self._states:
+            self._states[run.run_id()] = self._train(run)
+        return self._states[run.run_id()]
+
+    def _train(self, run: RunConfig) -> TrainState:
         splits = self.splits(run)
         needs: dict[str, dict[str, Tensor]] = {need.target: self.trained(need.run).selected() for need in run.needs}
         state = TrainState.start(run, len(splits["train"].labels), CPU, needs)
