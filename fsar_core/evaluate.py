@@ -1,7 +1,7 @@
 """Accuracy over thousands of episodes. Each video is embedded once; episodes are look-ups in the table of features.
 
-Where a method chooses frames by the supports of the episode, only its scans are computed once per video. A selector that
-does not change pixels would also allow to keep the backbone's map of every frame; that is not done.
+Where a method chooses frames by the supports of the episode, only its scans are computed once per video. (A selector
+that does not change pixels would also allow to keep the backbone's map of every frame; that is not done.)
 """
 
 from collections.abc import Mapping
