@@ -1,4 +1,4 @@
-"""The fixed position code of TRX, which STRM takes over."""
+"""Fixed position codes: that of TRX, which STRM takes over, and that of HyRSM, which MoLo and I2ST take over."""
 
 import math
 
@@ -18,3 +18,14 @@ def trx_positions(length: int, dim: int, scale: float = 0.1) -> Tensor:
     table[:, 0::2] = torch.sin(position * frequency)
     table[:, 1::2] = torch.cos(position * frequency)[:, : dim // 2]
     return table * scale
+
+
+def hyrsm_positions(length: int, dim: int) -> Tensor:
+    """(length, dim) float64: sin(p / 10^4^(2c/dim)) in even channels c, the cosine of the same in odd ones.
+
+    The released table takes the channel itself where the usual one takes the number of its pair, so that the
+    wavelengths grow twice as fast.
+    """
+    position = torch.arange(length, dtype=torch.float64)[:, None]
+    angle = position * torch.exp(torch.arange(dim, dtype=torch.float64) * (-2 * math.log(1e4) / dim))
+    return torch.where(torch.arange(dim) % 2 == 0, angle.sin(), angle.cos())

@@ -49,7 +49,11 @@ def fitting_weights(module: Pretrained, config: PretrainedConfig, folder: Path |
     published = config.published()
     if isinstance(config.weights, WeightsFile):
         return _read(module.pretrained_part(), _site_file(config.weights, folder))
-    if config.weights != "none" and published is not None:
+    if config.weights != "none":
+        if published is None:
+            raise WeightsError(
+                f"no weights {config.weights!r} are published for this backbone; set weights to 'none' or to a file"
+            )
         return _read(module.pretrained_part(), _published_file(published_url(*published), folder))
     return {}
 

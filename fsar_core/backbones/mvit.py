@@ -23,7 +23,9 @@ _FRAMES, _CROP = 16, 224
 
 
 class Mvit(nn.Module):
-    """The first layer halves the frames: to match sequences of 8 it must be given 16.
+    """The first layer halves the frames: to match sequences of 8 it must be given 16 (``data.frames`` of the run).
+
+    No recipe sets that: with 8 frames STRM, TRX and HyRSM match sequences of 4, on interpolated position codes.
 
     The learned position codes are those of 16 frames of 224 pixels, as published; for other sizes they are
     interpolated linearly, which for MViTv2 torchvision does itself. STRM reports an MViT and does not say of which kind

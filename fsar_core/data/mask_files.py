@@ -59,6 +59,9 @@ class MaskRecord(_Foreign):
     split: str
     masks: int | None = None
     """How many frames have one; None where the producer did not say."""
+    video: str = ""
+    """Hash of the video's bytes, as ``fsar masks make`` notes it; empty where the producer did not: then nobody sees
+    that a video changed."""
 
 
 class MaskManifest(_Foreign):

@@ -145,4 +145,10 @@ def _manifest(index: ClipIndex, root: Path, producer: MaskProducer, making: Maki
 
 def _record(root: Path, clip: Clip, making: Making) -> MaskRecord:
     content = mask_path(root, clip.name).read_bytes()
-    return MaskRecord(bytes=len(content), blake2b=digest(content), split=clip.split, masks=len(_picked(clip, making)))
+    return MaskRecord(
+        bytes=len(content),
+        blake2b=digest(content),
+        split=clip.split,
+        masks=len(_picked(clip, making)),
+        video=clip.content,
+    )

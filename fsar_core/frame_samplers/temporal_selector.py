@@ -1,10 +1,10 @@
 """VIM's temporal selector: a score for every decoded frame, and each video's T best in their order. Section 3.3.2."""
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from fsar_core.frame_samplers.perturbed_topk import Noise, draw_noise, hard_topk, perturbed_topk
@@ -25,7 +25,7 @@ class TemporalSelector(FollowsTraining):
         sigma: float = Field(default=0.1, gt=0)
         """Standard deviation of the noise at the start. The published sampler starts at 0.05."""
         sigma_floor: float = Field(default=0.01, gt=0)
-        """Published code; below it the gradient grows as 1 / sigma."""
+        """Published code; below it the gradient grows as 1 / sigma. At most ``sigma``."""
         sigma_schedule: Literal["steps", "linear"] = "steps"
         """The paper says both; published code has ``steps``. ``linear`` goes to zero at the last step, but for the
         floor."""
@@ -39,6 +39,14 @@ class TemporalSelector(FollowsTraining):
         """Subtracts the mean over draws in the gradient: a little less noise. Our addition."""
         normalise: bool = True
         """Scores of a video to 0..1 before the choice. Published code; the paper does not say."""
+
+        @model_validator(mode="after")
+        def _starts_above_the_floor(self) -> Self:
+            if self.sigma < self.sigma_floor:
+                raise ValueError(
+                    f"sigma must be at least sigma_floor {self.sigma_floor}, got {self.sigma}; lower the floor too"
+                )
+            return self
 
         def sigma_at(self, step: int, steps: int) -> float:
             """For optimiser step ``step`` of ``steps``."""

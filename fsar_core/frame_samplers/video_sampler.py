@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from fsar_core.backbones import Pretrained, PretrainedConfig
 from fsar_core.episode import Sampled
 from fsar_core.frame_samplers.base import FrameSampler, FrameSamplerBase, Scan
+from fsar_core.frame_samplers.batch_norms import unrecorded
 from fsar_core.frame_samplers.cropper import Cropper
 from fsar_core.frame_samplers.evenly import even_positions
 from fsar_core.frame_samplers.saliency import stage_mean
@@ -43,11 +44,15 @@ class VideoSampled(Sampled):
     corners: Tensor | None
     """(V, T, 2), x and y in pixels; None without cropping."""
     rescan: Callable[[], Tensor]
-    """Runs the scan network on ``frames``: (V, T, c), with gradients."""
+    """Runs the scan network on ``frames``: (V, T, c), with gradients. Its batch norms do not record this pass: a test
+    scans only frames as they came in."""
 
 
 class VideoSampler(FrameSampler):
-    """Scans all frames at low resolution, keeps T of them, and amplifies or crops these."""
+    """Scans all frames at low resolution, keeps T of them, and amplifies or crops these.
+
+    In training supports and queries always pass its batch norms apart, whatever ``joint_batch_norm`` of the method.
+    """
 
     class Config(FrameSamplerBase):
         kind: Literal["video_sampler"] = "video_sampler"
@@ -130,7 +135,7 @@ class VideoSampler(FrameSampler):
         return self._scanned(videos[:, self.positions])
 
     def forward(self, videos: Tensor, supports: int | None = None, scan: Scan | None = None) -> VideoSampled:
-        """(V, M, 3, S, S) to (V, T, 3, S, S). In training supports and queries pass batch norms apart.
+        """(V, M, 3, S, S) to (V, T, 3, S, S).
 
         Raises ValueError where the weights depend on supports and there are none.
         """
@@ -162,8 +167,12 @@ class VideoSampler(FrameSampler):
             features=features,
             saliency=saliency,
             corners=corners,
-            rescan=lambda: self._scanned(frames, parts)["features"],
+            rescan=lambda: self._rescanned(frames, parts),
         )
+
+    def _rescanned(self, frames: Tensor, supports: int | None) -> Tensor:
+        with unrecorded(self.scan_network):
+            return self._scanned(frames, supports)["features"]
 
     def _scanned(self, videos: Tensor, supports: int | None = None) -> Scan:
         """(V, M, 3, S, S). The first ``supports`` videos pass apart from the others, where a number is given."""
@@ -171,7 +180,8 @@ class VideoSampler(FrameSampler):
             halves = [self._scanned(half) for half in (videos[:supports], videos[supports:])]
             return {name: torch.cat([half[name] for half in halves]) for name in halves[0]}
         size = (self.config.scan_size, self.config.scan_size)
-        small = F.interpolate(videos.flatten(0, 1), size, mode="bilinear", antialias=True, align_corners=False)
+        # wide: resizing with antialiasing knows no bfloat16, which mixed frames are under autocast
+        small = F.interpolate(wide(videos).flatten(0, 1), size, mode="bilinear", antialias=True, align_corners=False)
         seen = self.scan_network(small)
         scan = {"features": seen.pooled}
         if self.amplifier is not None and not self.amplifier.config.weighted():

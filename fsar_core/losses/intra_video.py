@@ -14,7 +14,7 @@ from fsar_core.episode import Episode, Trace, Wiring
 from fsar_core.frame_samplers.video_sampler import VideoSampled, VideoSampler
 from fsar_core.losses.base import LossBase, LossModule
 from fsar_core.matchers.cosine import cosine
-from fsar_core.precision import wide
+from fsar_core.precision import full_precision, wide
 
 
 class IntraVideo(LossModule):
@@ -62,9 +62,11 @@ class IntraVideo(LossModule):
         assert isinstance(sampled, VideoSampled)
         assert isinstance(episode, Episode)
         every = wide(sampled.features)
-        kept = sampled.indicator @ every if self.selected else wide(sampled.rescan())
-        dense, few = (_logits(own, episode.way, episode.shot, kept.shape[1]) for own in (every, kept))
-        return intra_loss(dense, few, episode.query_labels, self.config.form)
+        again = None if self.selected else sampled.rescan()
+        with full_precision(every.device):
+            kept = wide(sampled.indicator) @ every if again is None else wide(again)
+            dense, few = (_logits(own, episode.way, episode.shot, kept.shape[1]) for own in (every, kept))
+            return intra_loss(dense, few, episode.query_labels, self.config.form)
 
 
 def intra_loss(dense: Tensor, sampled: Tensor, labels: Tensor, form: Literal["kl", "ce_gap"]) -> Tensor:

@@ -16,7 +16,11 @@ from fsar_core.mask_settings import MaskSettings
 
 
 class MaskRegression(LossModule):
-    """The decoder's weights live in training only. Supports and queries count alike."""
+    """The decoder's weights live in training only. Supports and queries count alike.
+
+    Both pass the decoder together: a method's ``joint_batch_norm`` splits the batch statistics of its backbone and
+    steps only.
+    """
 
     class Config(LossBase):
         """Decoder sizes are fitted to table 8; the paper draws convolutions and upsamplings and gives no numbers."""
@@ -67,6 +71,11 @@ class MaskRegression(LossModule):
                 raise ValueError(
                     f"masks belong to the frames that were read, so that the frame sampler must be keep_all, "
                     f"got {type(wiring.frame_sampler).__qualname__}"
+                )
+            if shape.frames != wiring.frames:
+                raise ValueError(
+                    f"masks belong to the clip's {wiring.frames} frames, but {self.reads!r} has {shape.frames}; "
+                    "take a backbone that keeps every frame, or leave the loss out"
                 )
             size = shape.cells * math.prod(self.ups)
             if size != wiring.crop:

@@ -1,20 +1,22 @@
 """All shifts of two maps compared, the yardstick of VIM's spatial coordination (tables 13 and 19)."""
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from fsar_core.episode import Features, Level, Match, Shape
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.cosine import cosine, frame_cosine
-from fsar_core.matchers.exhaustive_temporal import check_cardinalities, pair_weights
+from fsar_core.matchers.exhaustive_temporal import pair_weights
 from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
+from fsar_core.matchers.tuples import Cardinalities, check_tuples
 from fsar_core.matchers.windows import Lattice, lattice_offsets, window_means, window_weights
 from fsar_core.precision import full_precision, wide
 
+_CARDINALITIES = (2, 3)
 _FLOATS_AT_ONCE = 2**26
 """Of window means and of their products, each."""
 
@@ -33,12 +35,21 @@ class ExhaustiveSpatial(nn.Module):
         """In cells along each axis; None: one less than the map has. 0 compares plain means."""
         temporal: bool = False
         """Compares every frame with every frame first, then all tuples by the mean distance of their frames."""
-        cardinalities: tuple[int, ...] = Field(default=(2, 3), min_length=1)
-        """Frames per tuple, where ``temporal``."""
+        cardinalities: Cardinalities = _CARDINALITIES
+        """Frames per tuple. Only where ``temporal``."""
         shots: Shots = "features"
         """VIM has mean prototypes."""
 
         reads: ClassVar[Level] = "map"
+
+        @model_validator(mode="after")
+        def _has_tuples(self) -> Self:
+            if not self.temporal and self.cardinalities != _CARDINALITIES:
+                raise ValueError(
+                    f"cardinalities count only where temporal is true, got {self.cardinalities}; set temporal=True or "
+                    f"leave them at {_CARDINALITIES}"
+                )
+            return self
 
         def check(self, shape: Shape) -> None:
             if self.max_offset is not None and self.max_offset >= shape.cells:
@@ -47,7 +58,7 @@ class ExhaustiveSpatial(nn.Module):
                     "None takes all offsets with an overlap"
                 )
             if self.temporal:
-                check_cardinalities(self.cardinalities, shape.frames)
+                check_tuples(shape.frames, self.cardinalities)
 
         def build(self, shape: Shape) -> "ExhaustiveSpatial":
             return ExhaustiveSpatial(self, shape.cells)

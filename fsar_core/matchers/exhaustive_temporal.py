@@ -3,13 +3,12 @@
 from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from fsar_core.episode import Features, Match, Shape
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
-from fsar_core.matchers.tuples import check_tuples, tuple_table
+from fsar_core.matchers.tuples import Cardinalities, check_tuples, tuple_table
 from fsar_core.precision import full_precision, wide
 
 
@@ -18,13 +17,13 @@ class ExhaustiveTemporal(nn.Module):
 
     class Config(MatcherBase):
         kind: Literal["exhaustive_temporal"] = "exhaustive_temporal"
-        cardinalities: tuple[int, ...] = Field(default=(2, 3), min_length=1)
+        cardinalities: Cardinalities = (2, 3)
         """Frames per tuple; the frames of a tuple are joined to one vector. The mean over the cardinalities counts."""
         shots: Shots = "features"
         """VIM has mean prototypes."""
 
         def check(self, shape: Shape) -> None:
-            check_cardinalities(self.cardinalities, shape.frames)
+            check_tuples(shape.frames, self.cardinalities)
 
         def build(self, shape: Shape) -> "ExhaustiveTemporal":
             return ExhaustiveTemporal(self)
@@ -49,13 +48,6 @@ class ExhaustiveTemporal(nn.Module):
         with full_precision(query.device):
             cosines = [mean_tuple(query, w) @ mean_tuple(support, w).mT for w in self.config.cardinalities]
         return (torch.stack(cosines).mean(0) - 1) * query.shape[-2]
-
-
-def check_cardinalities(cardinalities: tuple[int, ...], frames: int) -> None:
-    """Raises ValueError unless clips of so many frames have tuples of all cardinalities."""
-    if min(cardinalities) < 1 or len(set(cardinalities)) < len(cardinalities):
-        raise ValueError(f"cardinalities must be distinct integers >= 1, got {cardinalities}")
-    check_tuples(frames, cardinalities, 1.0)
 
 
 def mean_tuple(frames: Tensor, cardinality: int) -> Tensor:

@@ -4,24 +4,16 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 Similarity = Literal["neg_l2", "cosine"]
 """``neg_l2``: minus the Euclidean distance, not squared. ``cosine``: of vectors of length 1."""
 
 
-def to_nearest(rows: Tensor, classes: Tensor, similarity: Similarity, *, again: bool) -> Tensor:
+def to_nearest(rows: Tensor, classes: Tensor, similarity: Similarity) -> Tensor:
     """(E, R, d) query tuples and (E, N, L, d) tuples of N classes -> (E, R, N), the greatest similarity to any of L.
 
-    For ``cosine`` all vectors must have length 1. ``again``: computed a second time for its gradient instead of kept.
-    The gradient of a distance of 0 is 0.
+    For ``cosine`` all vectors must have length 1. The gradient of a distance of 0 is 0.
     """
-    if again:
-        return checkpoint(_to_nearest, rows, classes, similarity, use_reentrant=False, preserve_rng_state=False)
-    return _to_nearest(rows, classes, similarity)
-
-
-def _to_nearest(rows: Tensor, classes: Tensor, similarity: Similarity) -> Tensor:
     # Nothing of the losers gets a gradient: a search without one, then the similarities of the winners alone. Their
     # distances do not cancel as those of the search do, which are expanded into products.
     chosen = classes.flatten(0, 2).index_select(0, _nearest(rows.detach(), classes.detach(), similarity).flatten())
@@ -38,6 +30,9 @@ def _nearest(rows: Tensor, classes: Tensor, similarity: Similarity) -> Tensor:
     if similarity == "cosine":
         costs = -(rows @ columns.mT)
     else:
+        # What all tuples share would leave few digits to their differences once the squares are expanded.
+        centre = columns.mean(1, keepdim=True)
+        rows, columns = rows - centre, columns - centre
         costs = torch.baddbmm(columns.square().sum(-1).unsqueeze(1), rows, columns.mT, alpha=-2)
     episodes, count, length = classes.shape[:3]
     nearest = costs.unflatten(-1, (count, length)).min(-1).indices

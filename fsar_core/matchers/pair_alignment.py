@@ -34,7 +34,7 @@ _SMALLEST = 4
 
 @dataclass(frozen=True, kw_only=True)
 class AlignedMatch(Match):
-    """K' is K where every shot is aligned by itself, else 1."""
+    """K' is K where every shot is aligned by itself (``shots`` 'scores' and 'joint'), else 1."""
 
     support_aligned: Tensor
     """(*B, Q, N, K', T, D)"""
@@ -62,16 +62,19 @@ class PairAlignment(nn.Module):
         order: Order = "temporal_first"
         """Table 14. ``spatial_first`` rearranges the pooled features of pairs."""
         perturbation: float = Field(default=0.2, ge=0, lt=1)
-        """Predicted offsets are averaged with eight others this far away, in training and in tests (code). 0: not."""
+        """Predicted offsets are averaged with eight others this far away, in training and in tests (code). 0: not.
+        Of ``mask`` and ``affine``."""
         offset_scale: float = Field(default=0.75, gt=0, le=1)
-        """Greatest predicted offset; the side of a map is 2 (code)."""
+        """Greatest predicted offset; the side of a map is 2 (code). Of ``mask`` and ``affine``."""
         max_offset: int | None = Field(default=None, ge=1)
         """Of ``enumerate``, in cells. None: all that leave an overlap."""
-        shots: Literal["mean", "attention", "scores"] = "mean"
+        shots: Literal["mean", "attention", "scores", "joint"] = "mean"
         """``mean``: the shots are averaged before the alignment (paper). ``attention``: after an attention among them
-        (code; without effect at one shot). ``scores``: each is aligned alone and the host's scores are averaged."""
+        (code; without effect at one shot). ``scores``: each is aligned alone and the host's scores are averaged.
+        ``joint``: each is aligned alone, and the host sees all K of a class together, with the mean of the K versions
+        of the query (table 3 does not say; ours, for hosts that compare a query with all shots at once)."""
         host: Host = ProtoNet.Config()
-        """Compares the aligned features of a pair (table 3); it always sees one shot."""
+        """Compares the aligned features (table 3), of one class at a time; it sees one shot, or with ``joint`` K."""
         set_attention: SetAttention.Config | None = None
         """HyRSM's, over a query and all prototypes, before the alignment (table 3)."""
 
@@ -84,12 +87,22 @@ class PairAlignment(nn.Module):
                 )
             if self.max_offset is not None and self.spatial != "enumerate":
                 raise ValueError(f"max_offset belongs to spatial 'enumerate', got {self.spatial!r}; remove it")
+            if self.spatial in ("enumerate", "none"):
+                for name in ("perturbation", "offset_scale"):
+                    if getattr(self, name) != type(self).model_fields[name].default:
+                        raise ValueError(
+                            f"{name} belongs to spatial 'mask' and 'affine', got {self.spatial!r}; remove it"
+                        )
             if self.set_attention is not None and (self.order == "spatial_first" or self.spatial == "enumerate"):
                 raise ValueError(
                     f"set_attention goes with order 'temporal_first' and without spatial 'enumerate', got "
                     f"{self.order!r} and {self.spatial!r}"
                 )
             return self
+
+        def aligns_each_shot(self) -> bool:
+            """Whether the shots of a class meet the query one by one."""
+            return self.shots in ("scores", "joint")
 
         def check(self, shape: Shape) -> None:
             """Raises ValueError if maps are too small, or the host cannot compare clips of so many frames."""
@@ -150,16 +163,18 @@ class PairAlignment(nn.Module):
         shift = None
         if self.set_attention is not None:
             support, query, shift = self.set_attention(support, query)
-        parts = self._parts(self.pairs.side(support, support=True), self.pairs.side(query, support=False), shift)
+        sides = self.pairs.side(support, support=True), self.pairs.side(query, support=False)
+        parts = self._parts(*sides, shift, shots=shot if self.config.shots == "joint" else 1)
         aligned, scores = zip(*parts, strict=True)
         pairs = _joined(aligned)
-        inner = (way, shot if self.config.shots == "scores" else 1)
+        inner = (way, shot if self.config.aligns_each_shot() else 1)
 
         def outer(own: Tensor) -> Tensor:
             return own.unflatten(2, inner).reshape(*batch, own.shape[1], *inner, *own.shape[3:])
 
+        logits = torch.cat(scores, dim=1).unflatten(2, (way, -1)).mean(-1)
         return AlignedMatch(
-            logits=outer(torch.cat(scores, dim=1)).mean(-1),
+            logits=logits.view(*batch, *logits.shape[1:]),
             support_aligned=outer(pairs.support),
             query_aligned=outer(pairs.query),
             evolution=None if pairs.evolution is None else outer(pairs.evolution),
@@ -180,14 +195,17 @@ class PairAlignment(nn.Module):
 
     def _prototypes(self, support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
         """(E, N, K, T, h, w, D) supports -> (E, S, T, h, w, D), and the queries that go with them."""
-        if self.config.shots == "scores":
+        if self.config.aligns_each_shot():
             return support.flatten(1, 2), query
         if self.shot_attention is not None and support.shape[2] > 1:
             return self.shot_attention.prototypes(support), self.shot_attention.project(query)
         return wide(support).mean(2), query
 
-    def _parts(self, support: Side, query: Side, shift: Tensor | None = None) -> Iterator[tuple[AlignedPairs, Tensor]]:
-        """Aligned pairs with the host's (E, Q, S) scores, some queries at a time; all where batch norms need all."""
+    def _parts(
+        self, support: Side, query: Side, shift: Tensor | None = None, shots: int = 1
+    ) -> Iterator[tuple[AlignedPairs, Tensor]]:
+        """Aligned pairs with the host's (E, Q, S / shots) scores, some queries at a time; all where batch norms need
+        all. ``shots`` neighbouring supports are the shots of a class for the host."""
         queries = query.maps.shape[1]
         size = max(1, _BYTES_AT_ONCE // (support.maps[:, :, 0, 0, 0].numel() * _bytes_per_pair(query)))
         if self.training and self.pairs.predictor is not None:
@@ -195,7 +213,8 @@ class PairAlignment(nn.Module):
         for start in range(0, queries, size):
             some = slice(start, start + size)
             pairs: AlignedPairs = self.pairs(support, query.part(some), None if shift is None else shift[:, some])
-            one = Features(support=pairs.support[..., None, None, :, :], query=pairs.query.unsqueeze(-3))
+            classes, queried = (own.unflatten(2, (-1, shots)) for own in (pairs.support, pairs.query))
+            one = Features(support=classes.unsqueeze(-4), query=queried.mean(-3, keepdim=True))
             yield pairs, self.host(one).logits[..., 0, 0]
 
 

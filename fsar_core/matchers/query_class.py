@@ -3,19 +3,21 @@
 Thatipelli et al., CVPR 2022, https://arxiv.org/abs/2112.05132, eq. 7-8, as in https://github.com/Anirudh257/strm.
 """
 
+from functools import partial
 from typing import Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fsar_core.episode import Features, Match, Shape
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.nearest import Similarity, to_nearest
+from fsar_core.matchers.recompute import block
 from fsar_core.matchers.shots import ShotRule
-from fsar_core.matchers.tuple_attention import Blocks, Work, blocks
-from fsar_core.matchers.tuples import check_tuples, project_tuples, tuple_table
+from fsar_core.matchers.tuple_attention import Blocks, Work, blocks, by_blocks
+from fsar_core.matchers.tuples import Cardinalities, OfTuples, check_tuples, project_tuples
 from fsar_core.precision import full_precision, wide
 from fsar_core.seeds import derived_seed
 
@@ -26,7 +28,7 @@ class QueryClass(nn.Module):
 
     class Config(MatcherBase):
         kind: Literal["query_class"] = "query_class"
-        cardinalities: tuple[int, ...] = (2,)
+        cardinalities: Cardinalities = (2,)
         """Frames per tuple; STRM takes the same ones as in its TRX."""
         dim: int | None = Field(default=None, ge=1)
         """Width of the projected tuples; None for half the features' width, as in the code."""
@@ -36,8 +38,9 @@ class QueryClass(nn.Module):
         """``trained``: paper. ``frozen``: random and never trained, as in the code, whose optimizer and checkpoints
         miss it; here it is at least part of the checkpoint. A gradient passes through it to the features."""
         eval_dropout: bool = False
-        """Drops in tests too, which only imitates the code, where it stays on. The draws are the same in every call,
-        so that results repeat, but they depend on what is matched together."""
+        """Drops in tests too, which only imitates the code, where it stays on. There is one draw for each place of a
+        video in an episode, the same for all episodes and in every call, so that results repeat however episodes are
+        batched; the order of the videos counts."""
         similarity: Similarity = "neg_l2"
         """The code's; the paper leaves it open."""
         tuple_fraction: float = Field(default=1.0, gt=0, le=1)
@@ -46,13 +49,6 @@ class QueryClass(nn.Module):
         """Which tuples are kept: those that TRX keeps by the same seed. No weight depends on it."""
         branch_reduction: Literal["mean", "sum"] = "mean"
         """Over the cardinalities. The code takes the mean, the paper the sum."""
-
-        @field_validator("cardinalities")
-        @classmethod
-        def _distinct(cls, cardinalities: tuple[int, ...]) -> tuple[int, ...]:
-            if not cardinalities or min(cardinalities) < 1 or len(set(cardinalities)) < len(cardinalities):
-                raise ValueError(f"cardinalities must be one or more distinct integers >= 1, got {cardinalities}")
-            return cardinalities
 
         def check(self, shape: Shape) -> None:
             """Raises ValueError unless a clip has tuples of every cardinality, and not too many."""
@@ -85,23 +81,19 @@ class QueryClass(nn.Module):
         return self(Features(support=support.unsqueeze(-3), query=query)).logits
 
 
-class _Branch(nn.Module):
+class _Branch(OfTuples):
     """One cardinality. Queries and supports share the projection."""
 
-    table: Tensor
-
     def __init__(self, config: QueryClass.Config, cardinality: int, shape: Shape) -> None:
-        super().__init__()
-        self.config, self.cardinality, self.frames = config, cardinality, shape.frames
+        super().__init__(cardinality, shape.frames, config.tuple_fraction, config.tuple_seed)
+        self.config = config
         self.projection = nn.Linear(cardinality * shape.dim, config.dim or max(1, shape.dim // 2))
         self.projection.requires_grad_(config.projection == "trained")
-        # Not in the state: a test may keep another share of the tuples.
-        self.register_buffer("table", self._tuples(shape.frames), persistent=False)
 
     def forward(self, query: Tensor, support: Tensor) -> Tensor:
         """(E, Q, T', D) and (E, N, K, T, D) -> (E, Q, N)."""
         query, support = self._dropped(query, "queries"), self._dropped(support, "supports")
-        tables = self._table(query), self._table(support)
+        tables = self.tuples_of(query), self.tuples_of(support)
         work = Work(
             episodes=len(query),
             queries=query.shape[1],
@@ -113,21 +105,16 @@ class _Branch(nn.Module):
             itemsize=query.itemsize,
         )
         size = blocks(work)
-        return torch.cat(
-            [
-                torch.cat([self._to_classes(q, own, tables, size) for own in s.split(size.classes, dim=1)], dim=2)
-                for q, s in zip(query.split(size.episodes), support.split(size.episodes), strict=True)
-            ]
-        )
+        return by_blocks(partial(self._to_classes, tables, size), query, support, size)
 
-    def _to_classes(self, query: Tensor, support: Tensor, tables: tuple[Tensor, Tensor], size: Blocks) -> Tensor:
+    def _to_classes(self, tables: tuple[Tensor, Tensor], size: Blocks, query: Tensor, support: Tensor) -> Tensor:
         classes = self._embed(support, tables[1]).flatten(2, 3)  # (E, n, K * M, d)
-        again = torch.is_grad_enabled() and size.rows < query.shape[1] * len(tables[0])
-        similarity = self.config.similarity
+        several = size.rows < query.shape[1] * len(tables[0])
+        search = partial(to_nearest, similarity=self.config.similarity)
         found: list[Tensor] = []
         for part in query.split(size.queries, dim=1):
             rows = self._embed(part, tables[0]).flatten(1, 2).split(size.rows, dim=1)
-            best = torch.cat([to_nearest(own, classes, similarity, again=again) for own in rows], dim=1)
+            best = torch.cat([block(search, own, classes, one_of_several=several) for own in rows], dim=1)
             found.append(best.unflatten(1, (part.shape[1], -1)).mean(2))
         return torch.cat(found, dim=1)
 
@@ -140,17 +127,6 @@ class _Branch(nn.Module):
         if self.training or not self.config.eval_dropout:
             return F.dropout(frames, self.config.dropout, self.training)
         seed = derived_seed(0, f"dropout in tests, {side}", self.cardinality)
-        draws = torch.rand(frames.shape, generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
+        draws = torch.rand(frames.shape[1:], generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
         kept = draws.to(frames.device) >= self.config.dropout
         return frames * kept / (1 - self.config.dropout)
-
-    def _table(self, frames: Tensor) -> Tensor:
-        """For clips of as many frames as these."""
-        length = frames.shape[-2]
-        if length == self.frames:
-            return self.table
-        check_tuples(length, (self.cardinality,), self.config.tuple_fraction)
-        return self._tuples(length).to(frames.device)
-
-    def _tuples(self, frames: int) -> Tensor:
-        return tuple_table(frames, self.cardinality, self.config.tuple_fraction, self.config.tuple_seed)

@@ -4,6 +4,7 @@ As in the released code, https://github.com/alibaba-mmai-research/HyRSM. What st
 video, is the stage ``video_attention``.
 """
 
+import math
 from functools import partial
 from typing import Literal
 
@@ -98,7 +99,11 @@ class SetRelation(nn.Module):
 
 
 class _Relation(nn.Module):
-    """Post-norm self-attention over one query and all supports, each a single vector."""
+    """Post-norm self-attention over one query and all supports, each a single vector.
+
+    Its weights start as in the released code: normal, those of queries, keys and values with the variance
+    2 / (D + D / heads), those of the output with 2 / (D + D).
+    """
 
     def __init__(self, config: SetRelation.Config, dim: int) -> None:
         super().__init__()
@@ -106,6 +111,8 @@ class _Relation(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim)
         self.norm = nn.LayerNorm(dim)
+        nn.init.normal_(self.qkv.weight, std=math.sqrt(2 / (dim + dim // config.heads)))
+        nn.init.xavier_normal_(self.out.weight)
 
     def forward(self, query: Tensor, support: Tensor) -> tuple[Tensor, Tensor]:
         """(E, Q, D) and (E, M, D) -> (E, Q, D) of the queries, (E, Q, M, D) of the supports as each query has them."""

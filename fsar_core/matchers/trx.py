@@ -6,7 +6,7 @@ Defaults are those of the released code, https://github.com/tobyperrett/trx. STR
 from typing import Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,7 +14,7 @@ from fsar_core.episode import Features, Match, Shape
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.shots import ShotRule
 from fsar_core.matchers.tuple_attention import Work, blocks, tuple_distances
-from fsar_core.matchers.tuples import check_tuples, project_tuples, tuple_table
+from fsar_core.matchers.tuples import Cardinalities, OfTuples, check_tuples, project_tuples
 from fsar_core.positions import trx_positions
 from fsar_core.precision import full_precision, wide
 
@@ -24,7 +24,7 @@ class Trx(nn.Module):
 
     class Config(MatcherBase):
         kind: Literal["trx"] = "trx"
-        cardinalities: tuple[int, ...] = (2, 3)
+        cardinalities: Cardinalities = (2, 3)
         """Frames per tuple; Omega of STRM. Every one is a branch with weights of its own."""
         out_dim: int = Field(default=1152, ge=1)
         """Width of keys and values."""
@@ -38,13 +38,6 @@ class Trx(nn.Module):
         """Between a query tuple and its prototype. The code squares the norm, the formula of the papers does not."""
         branch_reduction: Literal["mean", "sum"] = "mean"
         """Over the cardinalities. The code takes the mean, the formula of the papers the sum."""
-
-        @field_validator("cardinalities")
-        @classmethod
-        def _distinct(cls, cardinalities: tuple[int, ...]) -> tuple[int, ...]:
-            if not cardinalities or min(cardinalities) < 1 or len(set(cardinalities)) < len(cardinalities):
-                raise ValueError(f"cardinalities must be one or more distinct integers >= 1, got {cardinalities}")
-            return cardinalities
 
         def check(self, shape: Shape) -> None:
             """Raises ValueError unless a clip has tuples of every cardinality, and not too many."""
@@ -91,23 +84,18 @@ class Trx(nn.Module):
         return frames + code.to(frames.dtype)
 
 
-class _Branch(nn.Module):
+class _Branch(OfTuples):
     """One cardinality. Queries and supports share the maps to keys and values; only keys are normalised.
 
     The released module also has a normalisation of values, which it never applies.
     """
 
-    table: Tensor
-
     def __init__(self, config: Trx.Config, cardinality: int, shape: Shape) -> None:
-        super().__init__()
-        self.config, self.cardinality, self.frames = config, cardinality, shape.frames
+        super().__init__(cardinality, shape.frames, config.tuple_fraction, config.tuple_seed)
+        self.config = config
         self.key = nn.Linear(cardinality * shape.dim, config.out_dim)
         self.value = nn.Linear(cardinality * shape.dim, config.out_dim)
         self.key_norm = nn.LayerNorm(config.out_dim)
-        # Not in the state: a test may keep another share of the tuples.
-        self.register_buffer("table", self._tuples(shape.frames), persistent=False)
-        self._other_tables: dict[tuple[int, torch.device], Tensor] = {}
 
     def forward(self, query: Tensor, support: Tensor) -> Tensor:
         """(E, Q, T', D) and (E, N, K, T, D) -> (E, Q, N) distances."""
@@ -118,8 +106,8 @@ class _Branch(nn.Module):
             queries=query.shape[1],
             classes=support.shape[1],
             shots=support.shape[2],
-            query_tuples=len(self._table(query)),
-            support_tuples=len(self._table(support)),
+            query_tuples=len(self.tuples_of(query)),
+            support_tuples=len(self.tuples_of(support)),
             dim=self.config.out_dim,
             itemsize=query.itemsize,
         )
@@ -127,20 +115,6 @@ class _Branch(nn.Module):
 
     def _embed(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(..., T, D) frames -> (..., M, d) keys and values of their tuples."""
-        table = self._table(frames)
+        table = self.tuples_of(frames)
         keys = self.key_norm(project_tuples(frames, self.key.weight, self.key.bias, table))
         return keys, project_tuples(frames, self.value.weight, self.value.bias, table)
-
-    def _table(self, frames: Tensor) -> Tensor:
-        """For clips of as many frames as these; made once for each number."""
-        length = frames.shape[-2]
-        if length == self.frames:
-            return self.table
-        known = (length, frames.device)
-        if known not in self._other_tables:
-            check_tuples(length, (self.cardinality,), self.config.tuple_fraction)
-            self._other_tables[known] = self._tuples(length).to(frames.device)
-        return self._other_tables[known]
-
-    def _tuples(self, frames: int) -> Tensor:
-        return tuple_table(frames, self.cardinality, self.config.tuple_fraction, self.config.tuple_seed)

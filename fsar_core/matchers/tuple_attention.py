@@ -59,15 +59,20 @@ def blocks(work: Work, limit: int = BYTES_AT_ONCE) -> Blocks:
     return Blocks(episodes=episodes, classes=classes, queries=queries, rows=min(rows, queries * work.query_tuples))
 
 
-def tuple_distances(embed: Embed, query: Tensor, support: Tensor, size: Blocks, *, squared: bool) -> Tensor:
-    """(E, Q, T', D) and (E, N, K, T, D) frames -> (E, Q, N): mean over the tuples of a query of |value - prototype|,
-    or of its square. In training, blocks of which there are several are computed again for their gradients."""
+def by_blocks(function: Callable[[Tensor, Tensor], Tensor], query: Tensor, support: Tensor, size: Blocks) -> Tensor:
+    """``function`` of (e, Q, ...) and (e, n, ...) gives (e, Q, n): joined over blocks of episodes and classes."""
     return torch.cat(
         [
-            torch.cat([_to_classes(embed, q, part, size, squared) for part in s.split(size.classes, dim=1)], dim=2)
+            torch.cat([function(q, part) for part in s.split(size.classes, dim=1)], dim=2)
             for q, s in zip(query.split(size.episodes), support.split(size.episodes), strict=True)
         ]
     )
+
+
+def tuple_distances(embed: Embed, query: Tensor, support: Tensor, size: Blocks, *, squared: bool) -> Tensor:
+    """(E, Q, T', D) and (E, N, K, T, D) frames -> (E, Q, N): mean over the tuples of a query of |value - prototype|,
+    or of its square. In training, blocks of which there are several are computed again for their gradients."""
+    return by_blocks(lambda q, s: _to_classes(embed, q, s, size, squared), query, support, size)
 
 
 def _to_classes(embed: Embed, query: Tensor, support: Tensor, size: Blocks, squared: bool) -> Tensor:

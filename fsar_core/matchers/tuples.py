@@ -2,9 +2,11 @@
 
 from itertools import combinations
 from math import comb
+from typing import Annotated
 
 import torch
-from torch import Tensor
+from pydantic import AfterValidator
+from torch import Tensor, nn
 
 from fsar_core.seeds import generator
 
@@ -12,7 +14,17 @@ MOST_TUPLES = 20_000
 """Of one cardinality. More would need gigabytes for the keys of one episode."""
 
 
-def check_tuples(frames: int, cardinalities: tuple[int, ...], fraction: float) -> None:
+def _distinct(cardinalities: tuple[int, ...]) -> tuple[int, ...]:
+    if not cardinalities or min(cardinalities) < 1 or len(set(cardinalities)) < len(cardinalities):
+        raise ValueError(f"cardinalities must be one or more distinct integers >= 1, got {cardinalities}")
+    return cardinalities
+
+
+Cardinalities = Annotated[tuple[int, ...], AfterValidator(_distinct)]
+"""Frames per tuple, one or more distinct numbers."""
+
+
+def check_tuples(frames: int, cardinalities: tuple[int, ...], fraction: float = 1.0) -> None:
     """Raises ValueError unless clips of ``frames`` frames have tuples of every cardinality, and not too many."""
     for cardinality in cardinalities:
         if cardinality > frames:
@@ -40,6 +52,32 @@ def tuple_table(frames: int, cardinality: int, fraction: float = 1.0, seed: int 
         return table
     chosen = generator(seed, "kept tuples", frames, cardinality).permutation(len(table))
     return table[torch.from_numpy(chosen[: kept(len(table), fraction)]).sort().values]
+
+
+class OfTuples(nn.Module):
+    """A module that reads the tuples of one cardinality, of clips of any length."""
+
+    table: Tensor
+
+    def __init__(self, cardinality: int, frames: int, fraction: float, seed: int) -> None:
+        """``frames``: those that most clips have. ``fraction`` and ``seed`` as in ``tuple_table``."""
+        super().__init__()
+        self.cardinality, self.frames, self.fraction, self.seed = cardinality, frames, fraction, seed
+        # Not in the state: a test may keep another share of the tuples.
+        self.register_buffer("table", tuple_table(frames, cardinality, fraction, seed), persistent=False)
+        self._other_tables: dict[tuple[int, torch.device], Tensor] = {}
+
+    def tuples_of(self, clips: Tensor) -> Tensor:
+        """(M, cardinality), for clips (..., T, D); made once for each T. Raises ValueError as ``check_tuples``."""
+        length = clips.shape[-2]
+        if length == self.frames:
+            return self.table
+        known = (length, clips.device)
+        if known not in self._other_tables:
+            check_tuples(length, (self.cardinality,), self.fraction)
+            table = tuple_table(length, self.cardinality, self.fraction, self.seed)
+            self._other_tables[known] = table.to(clips.device)
+        return self._other_tables[known]
 
 
 def project_tuples(frames: Tensor, weight: Tensor, bias: Tensor, table: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ def otam(backbone: BackboneConfig) -> MethodConfig:
 
 
 def bimhm(backbone: BackboneConfig) -> MethodConfig:
-    """Bidirectional mean Hausdorff distance, blind to order; I2ST's first row."""
+    """Bidirectional mean Hausdorff distance, blind to order."""
     return _matched_by(BiMhm.Config(), backbone)
 
 

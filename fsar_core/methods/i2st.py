@@ -11,8 +11,9 @@ from typing import Literal
 
 from fsar_core.backbones import BackboneConfig
 from fsar_core.config import RunConfig
-from fsar_core.data.config import Jitter
+from fsar_core.data.config import Flip, Jitter
 from fsar_core.losses import BaseClasses, LossConfig, MaskRegression
+from fsar_core.mask_settings import MaskSettings
 from fsar_core.matchers import BiMhm, GlobalLocal, MatcherConfig, Otam, TokenContrast
 from fsar_core.method import Head, MethodConfig, Step
 from fsar_core.methods.published import PublishedMethod
@@ -54,26 +55,40 @@ def i2st(
     temporal: bool = True,
     fusion: Literal["self", "cross"] = "self",
     matcher: GlobalLocal.Config | None = None,
-    mask_weight: float = 0.2,
+    mask_weight: float | None = None,
     contrast_weight: float = 0.05,
-    class_weight: float = 0.0,
+    class_weight: float | None = None,
+    masks: MaskSettings | None = None,
 ) -> MethodConfig:
-    """The full method. ``mask_weight`` 0 keeps the instance encoder and leaves it without supervision."""
+    """The full method. ``mask_weight`` 0 keeps the instance encoder and leaves it without supervision.
+
+    A weight of None is open: ``run`` sets that of the data set; without ``run`` it is 0.2 for the masks and no
+    classification. Any number, 0 too, stays. ``masks``: how the stored masks are read.
+    """
     attention = InstanceAttention.Config(spatial=spatial, temporal=temporal, fusion=fusion)
     steps = (_encoder(backbone), Step(name="attended", stage=attention, reads=("backbone", "instances")))
-    return _fused(backbone, steps, matcher, mask_weight, contrast_weight, class_weight)
+    return _fused(backbone, steps, matcher, _mask_loss(backbone, mask_weight, masks), contrast_weight, class_weight)
 
 
 def no_instances(
-    backbone: BackboneConfig, *, spatial: bool = True, temporal: bool = True, contrast_weight: float = 0.05
+    backbone: BackboneConfig,
+    *,
+    spatial: bool = True,
+    temporal: bool = True,
+    contrast_weight: float = 0.05,
+    class_weight: float | None = None,
 ) -> MethodConfig:
     """Only the image stream: no instance encoder, no masks (table 3)."""
     attention = ImageAttention.Config(spatial=spatial, temporal=temporal)
-    return _fused(backbone, (Step(name="attended", stage=attention),), None, 0.0, contrast_weight, 0.0)
+    return _fused(backbone, (Step(name="attended", stage=attention),), None, (), contrast_weight, class_weight)
 
 
 def gap_sum(
-    backbone: BackboneConfig, *, matcher: MatcherConfig | None = None, mask_weight: float = 0.2
+    backbone: BackboneConfig,
+    *,
+    matcher: MatcherConfig | None = None,
+    mask_weight: float | None = None,
+    masks: MaskSettings | None = None,
 ) -> MethodConfig:
     """No attention: pooled image features and pooled instances, added, are matched by Bi-MHM (table 3)."""
     pooled = Step(name="pooled", stage=PooledSum.Config(), reads=("backbone", "instances"))
@@ -81,49 +96,55 @@ def gap_sum(
         backbone=backbone,
         steps=(_encoder(backbone), pooled),
         heads=(Head(matcher=matcher or BiMhm.Config(), reads="pooled"),),
-        losses=_mask_loss(backbone, mask_weight),
+        losses=_mask_loss(backbone, mask_weight, masks),
         joint_batch_norm=True,
     )
 
 
-def run(recipe: Recipe, method: MethodConfig, *, own_weights: bool = False) -> RunConfig:
+def run(recipe: Recipe, method: MethodConfig) -> RunConfig:
     """The training of any method of this module.
 
-    On a data set of the paper, query clips get colour jitter (section 4.1), and the losses the weights of
-    ``DATASET_WEIGHTS``, unless ``own_weights`` keeps those of ``method``. Elsewhere recipe and method stay as they are.
+    On a data set of the paper, query clips get colour jitter (section 4.1) and a flip in every second one (MoLo's code;
+    not on Something-Something, where a flip swaps classes), and losses whose weight ``method`` leaves open get that of
+    ``DATASET_WEIGHTS``. Elsewhere recipe and method stay as they are.
     """
     dataset = recipe.data.dataset
     if dataset in DATASET_WEIGHTS:
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"jitter": Jitter()})})
-        if not own_weights:
-            method = with_dataset_weights(method, dataset)
+        flip = recipe.data.flip if dataset.startswith("ssv2_") else Flip(query=0.5)
+        data = recipe.data.model_copy(update={"jitter": Jitter(), "flip": flip})
+        recipe = recipe.model_copy(update={"data": data})
+        method = with_dataset_weights(method, dataset)
     return recipe.few_shot(method)
 
 
 def with_dataset_weights(method: MethodConfig, dataset: str) -> MethodConfig:
-    """The method with the loss weights of a data set of the paper.
+    """The method with the loss weights of a data set of the paper, where it leaves them open.
 
-    The weight of the masks counts where there is a mask loss. The cross-entropy of the base classes stands beside the
-    contrast of tokens in MoLo's code, so it is set, and added where it is missing, behind a global fusion only.
+    Open is the weight of a mask loss that was made without naming one; a method read from JSON names all. The
+    cross-entropy of the base classes stands beside the contrast of tokens in MoLo's code, so it is added where it is
+    missing, behind a global fusion only.
     """
     weights = DATASET_WEIGHTS[dataset]
     losses: list[LossConfig] = [
-        loss.model_copy(update={"weight": weights.masks}) if isinstance(loss, MaskRegression.Config) else loss
-        for loss in method.losses
-        if not isinstance(loss, BaseClasses.Config)
+        loss.model_copy(update={"weight": weights.masks}) if _is_open(loss) else loss for loss in method.losses
     ]
-    fused = [step.name for step in method.steps if isinstance(step.stage, GlobalFusion.Config)]
-    losses += [BaseClasses.Config(weight=weights.classes, over="mean", reads=name) for name in fused]
+    if not any(isinstance(loss, BaseClasses.Config) for loss in losses):
+        fused = [step.name for step in method.steps if isinstance(step.stage, GlobalFusion.Config)]
+        losses += [BaseClasses.Config(weight=weights.classes, over="mean", reads=name) for name in fused]
     return method.model_copy(update={"losses": tuple(losses)})
+
+
+def _is_open(loss: LossConfig) -> bool:
+    return isinstance(loss, MaskRegression.Config) and "weight" not in loss.model_fields_set
 
 
 def _fused(
     backbone: BackboneConfig,
     steps: tuple[Step, ...],
     matcher: GlobalLocal.Config | None,
-    mask_weight: float,
+    losses: tuple[LossConfig, ...],
     contrast_weight: float,
-    class_weight: float,
+    class_weight: float | None,
 ) -> MethodConfig:
     heads = [Head(matcher=matcher or GlobalLocal.Config(), reads="fused")]
     if contrast_weight:
@@ -134,8 +155,7 @@ def _fused(
                 TokenContrast.Config(direction="query_to_support"),
             )
         ]
-    losses: tuple[LossConfig, ...] = _mask_loss(backbone, mask_weight)
-    if class_weight:
+    if class_weight is not None:
         losses += (BaseClasses.Config(weight=class_weight, over="mean", reads="fused"),)
     return MethodConfig(
         backbone=backbone,
@@ -150,19 +170,18 @@ def _encoder(backbone: BackboneConfig) -> Step:
     return Step(name="instances", stage=InstanceEncoder.Config(mid=_mid(backbone)))
 
 
-def _mask_loss(backbone: BackboneConfig, weight: float) -> tuple[LossConfig, ...]:
+def _mask_loss(backbone: BackboneConfig, weight: float | None, masks: MaskSettings | None) -> tuple[LossConfig, ...]:
     if weight == 0:
         return ()
     mid = _mid(backbone)
     pixels = 224 // backbone.shape(8, 224).cells
-    return (
-        MaskRegression.Config(
-            weight=weight,
-            mid=mid,
-            channels=(_narrow(mid // 2), _narrow(mid // 8), _narrow(mid // 16)),
-            ups=(2, max(1, pixels // 8), 4),
-        ),
+    loss = MaskRegression.Config(
+        mid=mid,
+        channels=(_narrow(mid // 2), _narrow(mid // 8), _narrow(mid // 16)),
+        ups=(2, max(1, pixels // 8), 4),
+        masks=masks or MaskSettings(),
     )
+    return (loss if weight is None else MaskRegression.Config.model_validate(dict(loss) | {"weight": weight}),)
 
 
 def _mid(backbone: BackboneConfig) -> int:
@@ -215,14 +234,19 @@ def local_otam(backbone: BackboneConfig) -> MethodConfig:
     return i2st(backbone, matcher=GlobalLocal.Config(mode="local", metric="otam"))
 
 
-def baseline(backbone: BackboneConfig) -> MethodConfig:
+def baseline(backbone: BackboneConfig, *, matcher: MatcherConfig | None = None) -> MethodConfig:
     """Pooled image features matched by Bi-MHM: the first row of table 3."""
     return MethodConfig(
         backbone=backbone,
         steps=(Step(name="pooled", stage=SpatialPool.Config()),),
-        heads=(Head(matcher=BiMhm.Config(), reads="pooled"),),
+        heads=(Head(matcher=matcher or BiMhm.Config(), reads="pooled"),),
         joint_batch_norm=True,
     )
+
+
+def otam(backbone: BackboneConfig) -> MethodConfig:
+    """``baseline`` matched by OTAM on averaged shots: the first row of table 4."""
+    return baseline(backbone, matcher=Otam.Config(shots="features", cosine_eps=0.0))
 
 
 METHOD = PublishedMethod(
@@ -241,6 +265,7 @@ METHOD = PublishedMethod(
         "gap_sum": gap_sum,
         "otam_ipm": otam_ipm,
         "baseline": baseline,
+        "otam": otam,
     },
     run=run,
 )

@@ -9,7 +9,7 @@ from fsar_core.config import RunConfig
 from fsar_core.matchers import QueryClass, Trx
 from fsar_core.method import Head, MethodConfig, Step
 from fsar_core.methods.published import PublishedMethod
-from fsar_core.methods.trx import tuple_width
+from fsar_core.methods.trx import filled, tuple_width
 from fsar_core.presets import Recipe
 from fsar_core.stages import FrameEnrichment, MaxMeanPool, PatchEnrichment, SpatialPool
 
@@ -23,6 +23,7 @@ def strm(
     cardinalities: tuple[int, ...] = (2,),
     tuple_fraction: float = 1.0,
     tuple_seed: int = 0,
+    out_dim: int | None = None,
     patches: PatchEnrichment.Config | SpatialPool.Config | MaxMeanPool.Config = _PATCHES,
     frames: FrameEnrichment.Config | None = _FRAMES,
     relation: Trx.Config = _RELATION,
@@ -32,19 +33,20 @@ def strm(
 ) -> MethodConfig:
     """As released, but with a similarity head that is trained, stored and silent in tests.
 
-    None leaves a part out; the plain pools stand in for patch enrichment. Both heads keep the same tuples: those of
-    ``relation`` and ``similarity`` are not read, nor is the width of ``relation``. The weights are the similarity's.
+    None leaves a part out; the plain pools stand in for patch enrichment. Both heads keep the same tuples. ``out_dim``
+    is TRX's, None for ``tuple_width``. ``relation`` and ``similarity`` change what has no argument of its own; raises
+    ValueError where they set what has one. The weights are the similarity's.
     """
     tuples = {"cardinalities": cardinalities, "tuple_fraction": tuple_fraction, "tuple_seed": tuple_seed}
     steps = [Step(name="pooled", stage=patches)]
     if frames is not None:
         steps.append(Step(name="mixed", stage=frames))
-    matcher = Trx.Config.model_validate({**dict(relation), **tuples, "out_dim": tuple_width(backbone)})
+    matcher = filled(relation, **tuples, out_dim=out_dim or tuple_width(backbone))
     heads = [Head(matcher=matcher, reads=steps[-1].name, reduction="sum")]
     if similarity is not None:
         heads.append(
             Head(
-                matcher=QueryClass.Config.model_validate({**dict(similarity), **tuples}),
+                matcher=filled(similarity, **tuples),
                 reads="pooled",
                 logit_weight=score_weight,
                 loss_weight=loss_weight,
@@ -148,9 +150,24 @@ def all_tuples(backbone: BackboneConfig) -> MethodConfig:
     return strm(backbone, cardinalities=(2, 3, 4))
 
 
-def fifth_of_tuples(backbone: BackboneConfig) -> MethodConfig:
+def tuples_20(backbone: BackboneConfig) -> MethodConfig:
     """A random fifth of the pairs (figure 6, right)."""
     return strm(backbone, tuple_fraction=0.2)
+
+
+def tuples_40(backbone: BackboneConfig) -> MethodConfig:
+    """Two random fifths of the pairs (figure 6, right)."""
+    return strm(backbone, tuple_fraction=0.4)
+
+
+def tuples_60(backbone: BackboneConfig) -> MethodConfig:
+    """Three random fifths of the pairs (figure 6, right)."""
+    return strm(backbone, tuple_fraction=0.6)
+
+
+def tuples_80(backbone: BackboneConfig) -> MethodConfig:
+    """Four random fifths of the pairs (figure 6, right)."""
+    return strm(backbone, tuple_fraction=0.8)
 
 
 METHOD = PublishedMethod(
@@ -175,7 +192,10 @@ METHOD = PublishedMethod(
         "pairs_quadruples": pairs_quadruples,
         "triples_quadruples": triples_quadruples,
         "all_tuples": all_tuples,
-        "fifth_of_tuples": fifth_of_tuples,
+        "tuples_20": tuples_20,
+        "tuples_40": tuples_40,
+        "tuples_60": tuples_60,
+        "tuples_80": tuples_80,
     },
     run=run,
 )

@@ -3,34 +3,58 @@
 Perrett et al., CVPR 2021, https://arxiv.org/abs/2101.06184. Pooled frames, and attention among their ordered tuples.
 """
 
+from typing import TypeVar
+
 from fsar_core.backbones import BackboneConfig
 from fsar_core.config import RunConfig
+from fsar_core.frozen import Frozen
 from fsar_core.matchers import Trx
 from fsar_core.method import Head, MethodConfig, Step
 from fsar_core.methods.published import PublishedMethod
 from fsar_core.presets import Recipe
 from fsar_core.stages import SpatialPool
 
+_DEFAULT = Trx.Config()
+
 
 def trx(
-    backbone: BackboneConfig, *, cardinalities: tuple[int, ...] = (2, 3), matcher: Trx.Config | None = None
+    backbone: BackboneConfig,
+    *,
+    cardinalities: tuple[int, ...] = (2, 3),
+    tuple_fraction: float = 1.0,
+    tuple_seed: int = 0,
+    out_dim: int | None = None,
+    matcher: Trx.Config = _DEFAULT,
 ) -> MethodConfig:
     """As released, with pairs and triples.
 
-    ``matcher`` changes what else there is; its width and its cardinalities are not read.
+    ``out_dim``: None for ``tuple_width``. ``matcher`` changes what has no argument of its own, and raises ValueError
+    where it sets what has one.
     """
-    sizes = {"cardinalities": cardinalities, "out_dim": tuple_width(backbone)}
+    relation = filled(
+        matcher,
+        cardinalities=cardinalities,
+        tuple_fraction=tuple_fraction,
+        tuple_seed=tuple_seed,
+        out_dim=out_dim or tuple_width(backbone),
+    )
     return MethodConfig(
         backbone=backbone,
         steps=(Step(name="pooled", stage=SpatialPool.Config()),),
-        heads=(
-            Head(
-                matcher=Trx.Config.model_validate({**dict(matcher or Trx.Config()), **sizes}),
-                reads="pooled",
-                reduction="sum",
-            ),
-        ),
+        heads=(Head(matcher=relation, reads="pooled", reduction="sum"),),
     )
+
+
+C = TypeVar("C", bound=Frozen)
+
+
+def filled(config: C, **values: object) -> C:
+    """With these values. Raises ValueError if the config itself sets another one, which would be lost."""
+    own = {name: getattr(config, name) for name in values if name in config.model_fields_set}
+    lost = {name: value for name, value in own.items() if value != values[name]}
+    if lost:
+        raise ValueError(f"{', '.join(lost)} must be arguments of the method, but a config of its parts sets {lost}")
+    return type(config).model_validate({**dict(config), **values})
 
 
 def tuple_width(backbone: BackboneConfig) -> int:

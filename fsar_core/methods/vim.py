@@ -1,146 +1,43 @@
 """VIM: few-shot action recognition via intra- and inter-video information maximization.
 
-Liu et al., 2023; it joins Sampler (ACM MM 2022) and TA2N (AAAI 2022). A sampler scans
-all frames, keeps and enlarges what matters; features move along time, and pairs are aligned in time and space before
-frames are compared. Losses on either part keep the class information.
+Liu et al., 2023; it joins Sampler (ACM MM 2022) and TA2N (AAAI 2022). A sampler scans all frames, keeps and enlarges
+what matters; features move along time, and pairs are aligned in time and space before frames are compared. Losses on
+either part keep the class information.
+
+Rows of tables 6 to 9 differ in numbers alone: ``sampler`` takes T, the scan's size and its network, ``run`` takes M.
 """
 
 from fsar_core.backbones import BackboneConfig
-from fsar_core.config import RunConfig
-from fsar_core.data.config import NORMALISATIONS
-from fsar_core.frame_samplers import FrameSamplerConfig, KeepAll, MgSampler, VideoSampler
+from fsar_core.frame_samplers import KeepAll, MgSampler
 from fsar_core.frame_samplers.cropper import Cropper
-from fsar_core.frame_samplers.scan_networks import ScanNetwork
-from fsar_core.frame_samplers.spatial_amplifier import SpatialAmplifier
-from fsar_core.frame_samplers.task_learner import TaskLearner
-from fsar_core.frame_samplers.temporal_selector import TemporalSelector
-from fsar_core.frame_samplers.video_sampler import SpatialConfig
-from fsar_core.losses import InterVideo, IntraVideo, LossConfig
+from fsar_core.losses import InterVideo
 from fsar_core.matchers import (
     BiMhm,
     DropDtw,
     ExhaustiveSpatial,
     ExhaustiveTemporal,
-    MatcherConfig,
     Otam,
     PairAlignment,
-    ProtoNet,
     SoftDtw,
     Trx,
     Vava,
 )
 from fsar_core.matchers.alignment_relation import SetAttention
-from fsar_core.method import Head, MethodConfig, Step
+from fsar_core.method import MethodConfig
 from fsar_core.methods.published import PublishedMethod
 from fsar_core.methods.trx import tuple_width
-from fsar_core.presets import Recipe
-from fsar_core.stages import FeatureDropout, SpatialPool, TemporalTransform
+from fsar_core.methods.vim_parts import FRAMES, run, sampler, starts_from_imagenet, unaligned, vim
 
-DENSE_FRAMES = 20
-"""M, from which a sampler chooses."""
-FRAMES = 8
-"""T, which it keeps."""
-
-_AMPLIFIER = SpatialAmplifier.Config()
-
-
-def vim(
-    backbone: BackboneConfig,
-    *,
-    frame_sampler: FrameSamplerConfig | None = None,
-    transform: bool = True,
-    alignment: PairAlignment.Config | None = None,
-    intra_weight: float = 0.5,
-    inter: InterVideo.Config | None = None,
-) -> MethodConfig:
-    """The full method. Without ``frame_sampler`` it gets VIM's own, without ``alignment`` that of the paper.
-
-    A loss of weight 0 is left out, as is that of frames which no ``video_sampler`` chose.
-    """
-    frame_sampler = frame_sampler or sampler(backbone)
-    inter = inter or InterVideo.Config()
-    steps = [Step(name="features", stage=FeatureDropout.Config())]
-    if transform:
-        steps.append(Step(name="transformed", stage=TemporalTransform.Config()))
-    head = Head(matcher=alignment or PairAlignment.Config(), reads=steps[-1].name, reduction="sum")
-    losses: tuple[LossConfig, ...] = (inter,) if inter.weight else ()
-    return MethodConfig(
-        backbone=backbone,
-        frame_sampler=frame_sampler,
-        steps=tuple(steps),
-        heads=(head,),
-        losses=(*_intra(frame_sampler, intra_weight), *losses),
-    )
-
-
-def unaligned(
-    backbone: BackboneConfig,
-    *,
-    frame_sampler: FrameSamplerConfig | None = None,
-    matcher: MatcherConfig | None = None,
-    intra_weight: float = 0.5,
-) -> MethodConfig:
-    """Without VIM's alignment: features are matched as they are, by ``matcher`` or frame by frame."""
-    frame_sampler, matcher = frame_sampler or sampler(backbone), matcher or ProtoNet.Config()
-    steps = [Step(name="features", stage=FeatureDropout.Config())]
-    if matcher.reads == "frame":
-        steps.append(Step(name="pooled", stage=SpatialPool.Config()))
-    return MethodConfig(
-        backbone=backbone,
-        frame_sampler=frame_sampler,
-        steps=tuple(steps),
-        heads=(Head(matcher=matcher, reads=steps[-1].name, reduction="sum"),),
-        losses=_intra(frame_sampler, intra_weight),
-    )
-
-
-def sampler(
-    backbone: BackboneConfig,
-    *,
-    temporal: bool = True,
-    spatial: SpatialConfig | None = _AMPLIFIER,
-    adaptive: bool = True,
-) -> VideoSampler.Config:
-    """VIM's sampler. Behind nets narrower than ResNets its own network and layers are small too, and untrained."""
-    dim = backbone.shape(FRAMES, 224).dim
-    share = min(1.0, dim / 2048) if dim < 512 else 1.0
-    hidden, task = max(1, int(512 * share)), max(1, int(128 * share))
-    return VideoSampler.Config(
-        keep=FRAMES,
-        temporal=TemporalSelector.Config(hidden=hidden) if temporal else None,
-        spatial=spatial,
-        task=TaskLearner.Config(dim=task) if adaptive else None,
-        scan_network=ScanNetwork.Config() if share == 1 else ScanNetwork.Config(name="scan_tiny", weights="none"),
-        scan_size=64 if share == 1 else 32,
-    )
-
-
-def run(recipe: Recipe, method: MethodConfig) -> RunConfig:
-    """The training of any method of this module: 20 frames where a sampler chooses among them.
-
-    ImageNet's normalisation where the backbone starts from ImageNet; one that the recipe trains keeps the recipe's.
-    """
-    changed: dict[str, object] = {} if recipe.needs else {"normalisation": NORMALISATIONS["imagenet"]}
-    chosen = method.frame_sampler
-    if isinstance(chosen, MgSampler.Config) or (isinstance(chosen, VideoSampler.Config) and chosen.temporal):
-        changed["frames"] = max(DENSE_FRAMES, chosen.keep)
-    elif isinstance(chosen, VideoSampler.Config):
-        changed["frames"] = chosen.keep
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update=changed)}).few_shot(method)
-
-
-def _intra(frame_sampler: FrameSamplerConfig, weight: float) -> tuple[LossConfig, ...]:
-    wanted = weight > 0 and isinstance(frame_sampler, VideoSampler.Config)
-    return (IntraVideo.Config(weight=weight),) if wanted else ()
+_NO_INTER = InterVideo.Config(weight=0.0)
 
 
 def no_sampler(backbone: BackboneConfig) -> MethodConfig:
-    """All frames as they come, aligned (table 4)."""
+    """All frames as they come, aligned (table 4; TC+SC in table 5)."""
     return vim(backbone, frame_sampler=KeepAll.Config())
 
 
 def no_alignment(backbone: BackboneConfig) -> MethodConfig:
-    """The sampler in front of ProtoNet (table 4)."""
+    """The sampler in front of ProtoNet (table 4; TS+SA+Ada in table 5)."""
     return unaligned(backbone)
 
 
@@ -150,13 +47,29 @@ def protonet(backbone: BackboneConfig) -> MethodConfig:
 
 
 def no_intra(backbone: BackboneConfig) -> MethodConfig:
-    """Without the intra-video loss (table 4)."""
+    """Without the intra-video loss (table 4; weights 0 and 1 in table 16)."""
     return vim(backbone, intra_weight=0.0)
 
 
 def no_inter(backbone: BackboneConfig) -> MethodConfig:
-    """Without the inter-video loss (table 4)."""
-    return vim(backbone, inter=InterVideo.Config(weight=0.0))
+    """Without the inter-video loss (table 4). The intra-video loss has weight 1, not 0.5: the table prints the numbers
+    of weights 1 and 0 in table 16."""
+    return vim(backbone, intra_weight=1.0, inter=_NO_INTER)
+
+
+def no_losses(backbone: BackboneConfig) -> MethodConfig:
+    """Sampler and alignment with the classification loss alone (table 4)."""
+    return vim(backbone, intra_weight=0.0, inter=_NO_INTER)
+
+
+def sampler_no_loss(backbone: BackboneConfig) -> MethodConfig:
+    """The sampler in front of ProtoNet, without the intra-video loss (table 4)."""
+    return unaligned(backbone, intra_weight=0.0)
+
+
+def alignment_no_loss(backbone: BackboneConfig) -> MethodConfig:
+    """All frames as they come, aligned, without the inter-video loss (table 4)."""
+    return vim(backbone, frame_sampler=KeepAll.Config(), inter=_NO_INTER)
 
 
 def ts_only(backbone: BackboneConfig) -> MethodConfig:
@@ -169,8 +82,23 @@ def sa_only(backbone: BackboneConfig) -> MethodConfig:
     return unaligned(backbone, frame_sampler=sampler(backbone, temporal=False, adaptive=False))
 
 
+def ts_sa(backbone: BackboneConfig) -> MethodConfig:
+    """The whole sampler in front of ProtoNet, with weights that are the same for all tasks (table 5)."""
+    return unaligned(backbone, frame_sampler=sampler(backbone, adaptive=False))
+
+
+def ts_ada(backbone: BackboneConfig) -> MethodConfig:
+    """The task-adaptive temporal selector in front of ProtoNet (tables 5 and 11)."""
+    return unaligned(backbone, frame_sampler=sampler(backbone, spatial=None))
+
+
+def sa_ada(backbone: BackboneConfig) -> MethodConfig:
+    """The task-adaptive spatial amplifier in front of ProtoNet (table 5)."""
+    return unaligned(backbone, frame_sampler=sampler(backbone, temporal=False))
+
+
 def tc_only(backbone: BackboneConfig) -> MethodConfig:
-    """Only the temporal coordination (table 5)."""
+    """Only the temporal coordination (table 5; both parts in table 12)."""
     return vim(backbone, frame_sampler=KeepAll.Config(), alignment=PairAlignment.Config(spatial="none"))
 
 
@@ -180,8 +108,23 @@ def sc_only(backbone: BackboneConfig) -> MethodConfig:
     return vim(backbone, frame_sampler=KeepAll.Config(), transform=False, alignment=alignment)
 
 
+def no_ts(backbone: BackboneConfig) -> MethodConfig:
+    """Without the temporal selector: evenly spaced frames are amplified and aligned (table 5)."""
+    return vim(backbone, frame_sampler=sampler(backbone, temporal=False))
+
+
+def no_tc(backbone: BackboneConfig) -> MethodConfig:
+    """Without the temporal coordination (table 5)."""
+    return vim(backbone, transform=False, alignment=PairAlignment.Config(rearrange=False))
+
+
+def no_sc(backbone: BackboneConfig) -> MethodConfig:
+    """Without the spatial coordination (table 5)."""
+    return vim(backbone, alignment=PairAlignment.Config(spatial="none"))
+
+
 def no_amplifier(backbone: BackboneConfig) -> MethodConfig:
-    """Frames are chosen and stay whole (table 10)."""
+    """Frames are chosen and stay whole (table 10; TS+Ada+TC+SC in table 5)."""
     return vim(backbone, frame_sampler=sampler(backbone, spatial=None))
 
 
@@ -192,9 +135,21 @@ def crop(backbone: BackboneConfig) -> MethodConfig:
 
 def mgsampler(backbone: BackboneConfig) -> MethodConfig:
     """MGSampler in front of ProtoNet (table 11)."""
-    imagenet = backbone.published() is not None
-    weights = "imagenet" if imagenet else "none"
+    weights = "imagenet" if starts_from_imagenet(backbone) else "none"
     return unaligned(backbone, frame_sampler=MgSampler.Config(keep=FRAMES, weights=weights))
+
+
+def transform_only(backbone: BackboneConfig) -> MethodConfig:
+    """Of all parts the temporal transformation alone (table 12)."""
+    return vim(
+        backbone, frame_sampler=KeepAll.Config(), alignment=PairAlignment.Config(rearrange=False, spatial="none")
+    )
+
+
+def rearrange_only(backbone: BackboneConfig) -> MethodConfig:
+    """Of all parts the temporal rearrangement alone (table 12)."""
+    alignment = PairAlignment.Config(spatial="none")
+    return vim(backbone, frame_sampler=KeepAll.Config(), transform=False, alignment=alignment)
 
 
 def affine(backbone: BackboneConfig) -> MethodConfig:
@@ -212,15 +167,25 @@ def spatial_first(backbone: BackboneConfig) -> MethodConfig:
     return vim(backbone, alignment=PairAlignment.Config(order="spatial_first"))
 
 
+def intra_1_inter_half(backbone: BackboneConfig) -> MethodConfig:
+    """Weights 1 and 0.5 of the intra- and the inter-video loss (table 16)."""
+    return vim(backbone, intra_weight=1.0, inter=InterVideo.Config(weight=0.5))
+
+
+def intra_1_inter_1(backbone: BackboneConfig) -> MethodConfig:
+    """Weight 1 of both losses (table 16)."""
+    return vim(backbone, intra_weight=1.0)
+
+
 def otam_host(backbone: BackboneConfig) -> MethodConfig:
-    """OTAM compares the aligned features (table 3); every shot is aligned alone."""
+    """OTAM compares the aligned features (table 3); every shot is aligned alone, and distances are averaged."""
     return vim(backbone, alignment=PairAlignment.Config(host=Otam.Config(), shots="scores"))
 
 
 def trx_host(backbone: BackboneConfig) -> MethodConfig:
-    """TRX compares the aligned features (table 3); every shot is aligned alone."""
+    """TRX compares the aligned features (table 3); every shot is aligned alone, and TRX attends to all of a class."""
     host = Trx.Config(out_dim=tuple_width(backbone))
-    return vim(backbone, alignment=PairAlignment.Config(host=host, shots="scores"))
+    return vim(backbone, alignment=PairAlignment.Config(host=host, shots="joint"))
 
 
 def hyrsm_host(backbone: BackboneConfig) -> MethodConfig:
@@ -259,7 +224,7 @@ def exhaustive(backbone: BackboneConfig) -> MethodConfig:
 
 
 METHOD = PublishedMethod(
-    title="Video information maximization",
+    title="Intra- and inter-video information maximization",
     source="Liu et al. (VIM), 2023",
     variants={
         "vim": vim,
@@ -268,16 +233,29 @@ METHOD = PublishedMethod(
         "protonet": protonet,
         "no_intra": no_intra,
         "no_inter": no_inter,
+        "no_losses": no_losses,
+        "sampler_no_loss": sampler_no_loss,
+        "alignment_no_loss": alignment_no_loss,
         "ts_only": ts_only,
         "sa_only": sa_only,
+        "ts_sa": ts_sa,
+        "ts_ada": ts_ada,
+        "sa_ada": sa_ada,
         "tc_only": tc_only,
         "sc_only": sc_only,
+        "no_ts": no_ts,
+        "no_tc": no_tc,
+        "no_sc": no_sc,
         "no_amplifier": no_amplifier,
         "crop": crop,
         "mgsampler": mgsampler,
+        "transform_only": transform_only,
+        "rearrange_only": rearrange_only,
         "affine": affine,
         "enumerate": enumerate_offsets,
         "spatial_first": spatial_first,
+        "intra_1_inter_half": intra_1_inter_half,
+        "intra_1_inter_1": intra_1_inter_1,
         "otam_host": otam_host,
         "trx_host": trx_host,
         "hyrsm_host": hyrsm_host,

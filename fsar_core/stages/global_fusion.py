@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fsar_core.episode import Shape
+from fsar_core.positions import hyrsm_positions
 from fsar_core.stages.base import StageBase
 from fsar_core.stages.residual_attention import FeedForward, SelfAttention, check_heads
 from fsar_core.stages.transformer import Positions
@@ -23,14 +24,16 @@ class GlobalFusion(nn.Module):
         heads: int = Field(default=8, ge=1)
         attn_dropout: float = Field(default=0.2, ge=0, lt=1)
         pos: Literal["learned", "sincos", "codebase"] = "learned"
-        """``codebase`` is MoLo's: x * sqrt(D / ``codebase_a``) + ``codebase_b`` * sincos, then dropout of 0.1.
-        The paper says "position embeddings"."""
+        """``codebase`` is MoLo's: x * sqrt(D / ``codebase_a``) + ``codebase_b`` * its own table of sines and cosines,
+        then ``codebase_dropout``. The paper says "position embeddings"."""
         codebase_a: float = Field(default=10.0, gt=0)
         """2048 for Kinetics."""
         codebase_b: float = 1.0
         """0.02 for Kinetics."""
+        codebase_dropout: float = Field(default=0.1, ge=0, lt=1)
         token_std: float = Field(default=0.02, gt=0)
-        """Of the token's initial values. MoLo's code takes 1, on inputs that it scales by about 14."""
+        """Of the normal distribution of the token's initial values. MoLo's code takes 1, on inputs that it scales by
+        about 14."""
         ffn: bool = False
         """A feed-forward behind the attention; table 8 leaves no room for one."""
         ffn_ratio: float = Field(default=1.0, gt=0)
@@ -51,12 +54,20 @@ class GlobalFusion(nn.Module):
         def build(self, shape: Shape, *, classes: int) -> "GlobalFusion":
             return GlobalFusion(self, shape)
 
+    code: Tensor
+
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__()
         self.config = config
         self.token = nn.Parameter(torch.empty(shape.dim))
-        nn.init.trunc_normal_(self.token, std=config.token_std)
-        self.positions = Positions("learned" if config.pos == "learned" else "sincos", 1 + shape.frames, shape.dim)
+        # cut at four standard deviations: at the usual two absolute units, a std of 1 would become 0.88
+        nn.init.trunc_normal_(self.token, std=config.token_std, a=-4 * config.token_std, b=4 * config.token_std)
+        length = 1 + shape.frames
+        if config.pos == "codebase":
+            code = config.codebase_b * hyrsm_positions(length, shape.dim)
+            self.register_buffer("code", code, persistent=False)
+        else:
+            self.positions = Positions(config.pos, length, shape.dim)
         self.attention = SelfAttention(shape.dim, config.heads, dropout=config.attn_dropout)
         hidden = max(1, round(config.ffn_ratio * shape.dim))
         self.feed_forward = FeedForward(shape.dim, hidden, dropout=config.ffn_dropout) if config.ffn else nn.Identity()
@@ -72,4 +83,4 @@ class GlobalFusion(nn.Module):
         if self.config.pos != "codebase":
             return self.positions(tokens)
         scale = (tokens.shape[-1] / self.config.codebase_a) ** 0.5
-        return F.dropout(tokens * scale + self.config.codebase_b * self.positions.table, 0.1, self.training)
+        return F.dropout(tokens * scale + self.code.to(tokens.dtype), self.config.codebase_dropout, self.training)

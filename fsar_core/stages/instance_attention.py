@@ -57,7 +57,7 @@ class BranchSettings(StageBase):
         return [axis for axis, on in wanted if on]
 
     def pooled(self, shape: Shape) -> Shape:
-        """Frame features of the same width. Raises ValueError if ``shape`` is no map or has odd channels."""
+        """Frame features of the same width. Raises ValueError unless it is a map whose channels the heads divide."""
         if shape.level != "map":
             raise ValueError(f"attention over cells needs a map, but gets {shape.level} features; let it read backbone")
         check_heads(shape.dim, self.heads)
@@ -77,6 +77,15 @@ class InstanceAttention(nn.Module):
         """``cross`` (table 4): one attention per branch, from the instances as queries to the image."""
         cross_residual: Literal["query", "image", "both"] = "query"
         """What ``cross`` adds to its result: the stream of its queries as in MoLo's code, the image, or both."""
+
+        @model_validator(mode="after")
+        def _residual(self) -> Self:
+            if self.cross_residual != "query" and not (self.fusion == "cross" and self.attn_residual):
+                raise ValueError(
+                    f"cross_residual {self.cross_residual!r} needs fusion 'cross' with attn_residual, got fusion "
+                    f"{self.fusion!r} and attn_residual {self.attn_residual}; leave cross_residual out, or set both"
+                )
+            return self
 
         def gives(self, image: Shape, instances: Shape, *, classes: int) -> Shape:
             """Frame features. Raises ValueError unless both are maps of one shape whose channels the heads divide."""

@@ -24,9 +24,10 @@ class MaxMeanPool(nn.Module):
         """Patches per side."""
 
         def gives(self, shape: Shape, *, classes: int) -> Shape:
-            """Frame features of the same width. Raises ValueError if there is no map to pool."""
+            """Frame features of the same width. Raises ValueError if there is no map to pool, or only one cell."""
             if shape.level != "map":
                 raise ValueError(f"max_mean_pool needs a map, but gets {shape.level} features; remove one of two pools")
+            check_patches("max_mean_pool", shape, self.size)
             return Shape(level="frame", frames=shape.frames, dim=shape.dim)
 
         def build(self, shape: Shape, *, classes: int) -> "MaxMeanPool":
@@ -39,6 +40,15 @@ class MaxMeanPool(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(V, T, D, h, w) to (V, T, D)."""
         return patches(features, self.size).mean(-2)
+
+
+def check_patches(stage: str, shape: Shape, size: int) -> None:
+    """Raises ValueError if the patches of a map would all be the same cell."""
+    if shape.cells == 1 and size > 1:
+        raise ValueError(
+            f"{stage} of {size} x {size} patches needs maps of at least 2 x 2 cells, but gets one cell; "
+            "take a larger crop, tokens='patches' of a vit, or size 1"
+        )
 
 
 def patches(features: Tensor, size: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from fsar_core.episode import Shape
 from fsar_core.positions import trx_positions
 from fsar_core.stages.base import StageBase
-from fsar_core.stages.max_mean_pool import patches
+from fsar_core.stages.max_mean_pool import check_patches, patches
 
 
 class PatchEnrichment(nn.Module):
@@ -36,13 +36,14 @@ class PatchEnrichment(nn.Module):
         weights get no gradient until the factor has moved."""
 
         def gives(self, shape: Shape, *, classes: int) -> Shape:
-            """Frame features of the same width. Raises ValueError if there is no map, or only one channel."""
+            """Frame features of the same width. Raises ValueError if there is no map, or only one cell or channel."""
             if shape.level != "map":
                 raise ValueError(
                     f"patch_enrichment needs a map, but gets {shape.level} features; let it read the backbone"
                 )
             if shape.dim < 2:
                 raise ValueError(f"patch_enrichment needs at least 2 channels, got {shape.dim}")
+            check_patches("patch_enrichment", shape, self.size)
             return Shape(level="frame", frames=shape.frames, dim=shape.dim)
 
         def build(self, shape: Shape, *, classes: int) -> "PatchEnrichment":

@@ -7,12 +7,12 @@ https://github.com/alibaba-mmai-research/HyRSM.
 import math
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fsar_core.episode import Shape
+from fsar_core.positions import hyrsm_positions
 from fsar_core.stages.base import StageBase
 
 
@@ -68,14 +68,3 @@ class VideoAttention(nn.Module):
     def _attend(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.config.heads, -1)).permute(2, 0, 3, 1, 4)  # (V, heads, T, D')
         return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-
-
-def hyrsm_positions(length: int, dim: int) -> Tensor:
-    """(length, dim) float64: sin(p / 10^4^(2c/dim)) in even channels c, the cosine of the same in odd ones.
-
-    The released table takes the channel itself where the usual one takes the number of its pair, so that the
-    wavelengths grow twice as fast.
-    """
-    position = torch.arange(length, dtype=torch.float64)[:, None]
-    angle = position * torch.exp(torch.arange(dim, dtype=torch.float64) * (-2 * math.log(1e4) / dim))
-    return torch.where(torch.arange(dim) % 2 == 0, angle.sin(), angle.cos())

@@ -22,6 +22,7 @@ from sweeps.engine.site import BadRequest, described, load_site
 from sweeps.engine.watch import Display
 
 _LINE_EVERY_S = 10.0
+_THRESHOLD = Making().threshold
 
 app = typer.Typer(help="Instance masks, for methods that train with them.", pretty_exceptions_enable=False)
 
@@ -39,19 +40,25 @@ def make(
     model: Annotated[Path | None, typer.Option(help="Folder of the model; nothing is downloaded.")] = None,
     root: Annotated[Path | None, typer.Option(help="Where the masks go; by default where runs look for them.")] = None,
     canvas: Annotated[int, typer.Option(help="Pixels per side; the whole frame is squeezed to it.")] = 256,
-    threshold: Annotated[float, typer.Option(help="What reaches it is inside.")] = 0.4,
+    threshold: Annotated[
+        float | None, typer.Option(help=f"What reaches it is inside; by default {_THRESHOLD}.")
+    ] = None,
     soft: Annotated[
-        bool, typer.Option("--soft", help="Keep soft masks, without a threshold; 8 times the size.")
+        bool,
+        typer.Option(
+            "--soft",
+            help="Keep soft masks, without a threshold: many times the size, and training reads them 6 to 30 times "
+            "more slowly.",
+        ),
     ] = False,
     prompt: Annotated[str, typer.Option(help="{label} becomes the class.")] = "{label}",
-    stride: Annotated[int, typer.Option(help="Every so many frames get a mask; runs need masks.stride to match.")] = 1,
 ) -> None:
     """Masks of all train clips. A killed call goes on where it was; finished files are kept."""
 
     def carried_out(console: Console) -> bool:
         place = load_site(site).place(dataset)
         try:
-            making = Making(canvas=canvas, threshold=None if soft else threshold, prompt=prompt, stride=stride)
+            making = Making(canvas=canvas, threshold=_threshold(threshold, soft=soft), prompt=prompt)
             maker = _producer(producer, model)
             index = open_index(place, Display(console).counting)
             target = (root or place.mask_root()).expanduser().absolute()
@@ -70,6 +77,12 @@ def make(
         return True
 
     ended(carried_out)
+
+
+def _threshold(asked: float | None, *, soft: bool) -> float | None:
+    if soft and asked is not None:
+        raise MaskError(f"--threshold: soft masks have none, got {asked:g}; leave out --threshold or --soft")
+    return None if soft else _THRESHOLD if asked is None else asked
 
 
 def _producer(name: ProducerName, model: Path | None) -> MaskProducer:

@@ -56,6 +56,8 @@ def methods(
 
 
 def _found(name: str) -> Variant:
+    if name == "all":
+        raise BadRequest(["one method is shown at a time, got 'all'; `fsar methods` without a name lists all"])
     try:
         return find_variants([name])[0]
     except TableError as error:

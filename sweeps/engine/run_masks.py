@@ -22,7 +22,7 @@ def mask_faults(place: DatasetPlace, index: ClipIndex, runs: Iterable[RunConfig]
     faults: dict[str, None] = {}
     for settings in _settings(runs):
         try:
-            found = MaskStore(place.mask_root(), settings).faults(index.of("train"))
+            found = MaskStore(place.mask_root(), settings).faults(index.of("train"), place.name)
         except MaskError as error:
             found = [str(error)]
         faults.update(dict.fromkeys(found))

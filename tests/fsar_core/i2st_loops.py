@@ -91,6 +91,15 @@ def slow_code(place: int) -> Tensor:
     return torch.tensor([math.cos(a) if c % 2 else math.sin(a) for c, a in enumerate(angles)])
 
 
+def slow_codebase_code(place: int) -> Tensor:
+    """The released table: its loop takes the channel where the usual one takes the number of its pair."""
+    code = torch.zeros(DIM)
+    for i in range(0, DIM, 2):
+        code[i] = math.sin(place / 10_000 ** ((2 * i) / DIM))
+        code[i + 1] = math.cos(place / 10_000 ** ((2 * (i + 1)) / DIM))
+    return code
+
+
 def slow_sam(stage: InstanceAttention | ImageAttention, config: object, *streams: Tensor) -> Tensor:
     """Equation 4 and the pooling of equation 5, sequence by sequence."""
     assert isinstance(config, InstanceAttention.Config | ImageAttention.Config)

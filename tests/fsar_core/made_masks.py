@@ -44,23 +44,25 @@ def put(root: Path, name: str, masks: NDArray[np.float32], frames: list[int] | N
     write_masks(mask_path(root, name), masks, index, meta((height, width)))
 
 
-def write_listing(root: Path, canvas: tuple[int, int], counts: dict[str, int] | None = None) -> None:
+def write_listing(
+    root: Path, canvas: tuple[int, int], counts: dict[str, int] | None = None, *, dataset: str = "made", video: str = ""
+) -> None:
     """A manifest of the files that are there; ``counts`` gives their frames where it says so."""
     files: dict[str, MaskRecord] = {}
     for path in sorted(root.rglob("*.npz")):
         content = path.read_bytes()
         name = path.relative_to(root).as_posix().removesuffix(".npz")
         files[name] = MaskRecord(
-            bytes=len(content), blake2b=digest(content), split="train", masks=(counts or {}).get(name)
+            bytes=len(content), blake2b=digest(content), split="train", masks=(counts or {}).get(name), video=video
         )
-    write_manifest(root, MaskManifest(dataset="made", producer="made", canvas=canvas, files=files))
+    write_manifest(root, MaskManifest(dataset=dataset, producer="made", canvas=canvas, files=files))
 
 
 def made_masks(root: Path, index: ClipIndex, canvas: int = tiny.SIZE) -> Path:
     """Numbered masks of all train clips of an index."""
     for clip in index.of("train"):
         put(root, clip.name, numbered(LONGEST, canvas))
-    write_listing(root, (canvas, canvas))
+    write_listing(root, (canvas, canvas), dataset=index.dataset)
     return root
 
 

@@ -194,6 +194,15 @@ class TestVava:
         early.load_state_dict(late.state_dict())
         torch.testing.assert_close(early(features).logits, late(features).logits)
 
+    def test_the_weight_of_the_first_prior_never_falls_below_a_thousandth(self) -> None:
+        made = Vava.Config().build(Shape(level="frame", frames=4, dim=6))
+        distances, kernels = randn(2, 4, 4).square(), list[torch.Tensor]()
+        for root in (6904, 6905, 10_000):  # 0.999 ** 6905 is the first power below 0.001
+            made.at_step(root**2 - 1, 10**9)
+            kernels.append(made.kernel(distances)[0])
+        assert torch.equal(kernels[1], kernels[2])
+        assert (kernels[0] - kernels[1]).abs().max() > 1e-8
+
     def test_the_transport_moves_a_video_onto_itself_for_less_than_onto_another(self) -> None:
         matcher = Vava.Config().build(Shape(level="frame", frames=8, dim=6))
         videos = randn(4, 8, 6)

@@ -47,7 +47,7 @@ each_method_blind_to_order = pytest.mark.parametrize(
 each_shot = pytest.mark.parametrize("shot", SHOTS)
 
 
-assert_near = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
+assert_near = partial(torch.testing.assert_close, rtol=1e-4, atol=3e-5)
 
 
 @each_method
@@ -78,13 +78,15 @@ class TestEveryEpisode:
 
     def test_half_precision_gives_logits_near_those_of_full(self, name: str, shot: int) -> None:
         made = lively_case(name, shot)
+        method, whole = made.method, made.whole
+        sampled = method.sample(whole)  # bfloat16 keeps 8 bits, and may choose and enlarge frames otherwise
         with torch.autocast("cpu", torch.bfloat16):
-            half = made.method.predict(made.whole)
+            assert method.predict(whole).isfinite().all()
+            matches = method.match(method.embed(whole, sampled), whole.way, whole.shot)
+            half = method.weighted([match.logits for match in matches])
         assert half.dtype == torch.float32
         assert not torch.equal(half, made.logits)
-        # bfloat16 keeps 8 bits; where frames are chosen it may choose another one
-        bound = 0.5 if made.case.config.frame_sampler.by_episode() else 0.2
-        assert (half - made.logits).abs().mean() < bound * made.logits.std(-1).mean()
+        assert (half - made.logits).abs().mean() < 0.2 * made.logits.std(-1).mean()
 
 
 @each_method_blind_to_order

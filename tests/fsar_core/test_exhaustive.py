@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from fsar_core.episode import Features, Shape
@@ -182,3 +183,19 @@ class TestRefusals:
         matcher = ExhaustiveSpatial.Config().build(Shape(level="map", frames=2, dim=4, cells=2))
         with pytest.raises(ValueError, match="need equally many frames, but got 3 and 2"):
             matcher.pair_scores(randn(1, 3, 4, 2, 2), randn(1, 2, 4, 2, 2))
+
+
+@pytest.mark.parametrize("kind", [ExhaustiveSpatial, ExhaustiveTemporal])
+@pytest.mark.parametrize("cardinalities", [(), (0, 2), (2, 2)], ids=str)
+def test_cardinalities_must_be_distinct_and_positive(
+    kind: type[ExhaustiveSpatial] | type[ExhaustiveTemporal], cardinalities: tuple[int, ...]
+) -> None:
+    fields = {"cardinalities": cardinalities} | ({"temporal": True} if kind is ExhaustiveSpatial else {})
+    with pytest.raises(ValidationError, match="one or more distinct integers >= 1, got"):
+        kind.Config.model_validate(fields)
+
+
+def test_cardinalities_that_would_not_be_read_are_refused() -> None:
+    with pytest.raises(ValidationError, match="set temporal=True or leave them at"):
+        ExhaustiveSpatial.Config(cardinalities=(2,))
+    assert ExhaustiveSpatial.Config(cardinalities=(2,), temporal=True).cardinalities == (2,)

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from fsar_core.episode import Clips, Features, Shape, Trace
 from fsar_core.losses import BaseClasses
 from fsar_core.matchers import BiMhm, SetRelation
+from fsar_core.positions import hyrsm_positions
 from fsar_core.stages import VideoAttention
-from fsar_core.stages.video_attention import hyrsm_positions
 from tests.fsar_core.hyrsm_cases import DIM, FRAMES, attention, features, relation
 from tests.fsar_core.matcher_cases import randn
 

@@ -32,6 +32,20 @@ def test_parameters_behind_a_resnet_50_are_the_published_ones() -> None:
     assert numbers(made.losses[0]) == 131_136
 
 
+@pytest.mark.parametrize("heads", [1, 8])
+def test_the_relation_starts_as_in_the_released_code(heads: int) -> None:
+    torch.manual_seed(0)
+    made = SetRelation.Config(heads=heads).build(Shape(level="frame", frames=4, dim=256)).relation
+    spread = (2 / (256 + 256 / heads)) ** 0.5
+    for own in made.qkv.weight.detach().chunk(3):
+        assert own.std().item() == pytest.approx(spread, rel=0.02)
+        assert own.abs().max() > 3.5 * spread  # normal: a uniform draw ends at 1.73
+        assert own.mean().abs() < 0.02 * spread
+    out = made.out.weight.detach()
+    assert out.std().item() == pytest.approx((1 / 256) ** 0.5, rel=0.02)
+    assert out.abs().max() > 3.5 / 16
+
+
 def test_it_runs_on_the_meta_device() -> None:
     with torch.device("meta"):
         made = hyrsm.hyrsm(tiny.BACKBONE).build(frames=4, crop=16, classes=6).eval()
@@ -68,6 +82,57 @@ def test_features_on_kinetics_keep_their_size() -> None:
     made = stage.build(Shape(level="frame", frames=8, dim=2048), classes=64)
     assert made.amplitude == 1
     assert float(made.positions.abs().max()) == pytest.approx(0.01)
+
+
+def run_on(dataset: str, method: MethodConfig) -> RunConfig:
+    recipe = tiny.recipe(steps=2)
+    return hyrsm.run(recipe.model_copy(update={"data": recipe.data.model_copy(update={"dataset": dataset})}), method)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "weight", "amplification", "position_scale"),
+    [
+        ("ssv2_full", 0.6, 10.0, 1.0),
+        ("ssv2_small", 0.15, 10.0, 1.0),
+        ("hmdb51", 0.15, 10.0, 1.0),
+        ("ucf101", 0.15, 10.0, 1.0),
+        ("kinetics100", 0.4, 32.0, 0.01),
+    ],
+)
+def test_a_run_has_the_published_weight_and_scales_of_its_data_set(
+    dataset: str, weight: float, amplification: float, position_scale: float
+) -> None:
+    method = run_on(dataset, hyrsm.hyrsm(tiny.BACKBONE)).method
+    assert [loss.weight for loss in method.losses] == [weight]
+    attention = VideoAttention.Config(amplification=amplification, position_scale=position_scale)
+    assert method.steps[1].stage == attention
+    no_relation = run_on(dataset, hyrsm.no_relation(tiny.BACKBONE)).method
+    assert [loss.weight for loss in no_relation.losses] == [weight]
+    assert no_relation.steps[1].stage == attention
+    assert run_on(dataset, hyrsm.no_classifier(tiny.BACKBONE)).method.losses == ()
+
+
+def test_the_variants_of_data_sets_are_what_a_run_on_them_has() -> None:
+    for dataset, variant in (("kinetics100", hyrsm.kinetics), ("ssv2_full", hyrsm.ssv2_full)):
+        assert run_on(dataset, hyrsm.hyrsm(tiny.BACKBONE)).method == variant(tiny.BACKBONE)
+        for other in ("hmdb51", "ssv2_full", "kinetics100"):
+            assert run_on(other, variant(tiny.BACKBONE)).method.losses == variant(tiny.BACKBONE).losses
+
+
+@pytest.mark.parametrize("dataset", ["ssv2_full", "kinetics100", "hmdb51"])
+def test_explicit_settings_stay_on_every_data_set_and_make_runs_of_their_own(dataset: str) -> None:
+    attention = VideoAttention.Config(amplification=3.0, dropout=0.3)
+    methods = [hyrsm.hyrsm(tiny.BACKBONE, video_attention=attention, classifier_weight=weight) for weight in (0.3, 0.5)]
+    runs = [run_on(dataset, method) for method in methods]
+    assert [run.method for run in runs] == methods
+    assert runs[0].run_id() != runs[1].run_id()
+
+
+def test_other_settings_of_the_attention_do_not_keep_a_data_set_from_its_scales() -> None:
+    attention = VideoAttention.Config(dropout=0.3)
+    run = run_on("kinetics100", hyrsm.hyrsm(tiny.BACKBONE, video_attention=attention))
+    expected = VideoAttention.Config(dropout=0.3, amplification=32.0, position_scale=0.01)
+    assert run.method.steps[1].stage == expected
 
 
 def test_heads_that_do_not_divide_the_channels_and_a_classifier_of_maps_are_refused() -> None:

@@ -21,6 +21,7 @@ from tests.fsar_core.i2st_loops import (
     maps,
     slow_batch_norm,
     slow_code,
+    slow_codebase_code,
     slow_feed_forward,
     slow_sam,
     slow_self,
@@ -51,7 +52,7 @@ FUSIONS = (
 def assert_near(
     found: Tensor, expected: Tensor, config: InstanceAttention.Config | ImageAttention.Config | GlobalFusion.Config
 ) -> None:
-    tol = 1e-11 if config.pos in ("none", "learned") else 1e-6  # the table of sines is stored in float32
+    tol = 1e-6 if config.pos == "sincos" else 1e-11  # that table is stored in float32
     torch.testing.assert_close(found, expected, rtol=tol, atol=tol)
 
 
@@ -158,6 +159,14 @@ class TestInstanceAttention:
         with pytest.raises(ValueError, match=fault):
             InstanceAttention.Config().gives(image, instances, classes=5)
 
+    @pytest.mark.parametrize("fields", [{}, {"attn_residual": False, "fusion": "cross"}], ids=str)
+    @pytest.mark.parametrize("residual", ["image", "both"])
+    def test_a_residual_of_cross_attention_that_nothing_would_read_is_refused(
+        self, residual: str, fields: dict[str, object]
+    ) -> None:
+        with pytest.raises(ValueError, match=f"cross_residual '{residual}' needs fusion 'cross' with attn_residual"):
+            InstanceAttention.Config.model_validate({"cross_residual": residual, **fields})
+
     def test_settings_that_contradict_each_other_are_refused(self) -> None:
         with pytest.raises(ValueError, match="set spatial or temporal"):
             InstanceAttention.Config(spatial=False, temporal=False)
@@ -218,7 +227,7 @@ class TestGlobalFusion:
                 places = [x + slow_code(i) for i, x in enumerate(places)]
             else:
                 scale = math.sqrt(DIM / config.codebase_a)
-                places = [x * scale + config.codebase_b * slow_code(i) for i, x in enumerate(places)]
+                places = [x * scale + config.codebase_b * slow_codebase_code(i) for i, x in enumerate(places)]
             rows = slow_self(stage.attention, places)
             if config.ffn:
                 assert isinstance(stage.feed_forward, FeedForward)
@@ -233,13 +242,8 @@ class TestGlobalFusion:
         stage = GlobalFusion.Config().build(wide, classes=5)
         assert stage.token.std().item() == pytest.approx(0.02, rel=0.1)
         assert stage.positions.table.std().item() == pytest.approx(0.02, rel=0.1)
-        assert GlobalFusion.Config(token_std=1.0).build(wide, classes=5).token.std() > 0.8
-
-    def test_the_codebase_form_drops_inputs_in_training(self) -> None:
-        config = GlobalFusion.Config(pos="codebase", attn_dropout=0.0)
-        stage = lively(config.build(FRAME, classes=5)).train()
-        features = randn(2, FRAMES, DIM)
-        assert not torch.equal(stage(features), stage(features))
+        unit = GlobalFusion.Config(token_std=1.0).build(wide, classes=5)
+        assert unit.token.std().item() == pytest.approx(1, rel=0.05)
 
     def test_it_gives_the_clip_then_the_frames(self) -> None:
         assert GlobalFusion.Config().gives(FRAME, classes=5) == Shape(level="global_local", frames=FRAMES, dim=DIM)

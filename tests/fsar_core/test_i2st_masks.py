@@ -224,6 +224,7 @@ class TestChecks:
         [
             ({}, wiring(shape=Shape(level="frame", frames=2, dim=4)), "gives frame features"),
             ({}, wiring(sampler=Evenly.Config(keep=1)), "must be keep_all"),
+            ({}, wiring(shape=replace(SHAPE, frames=1)), "clip's 2 frames, but 'instances' has 1"),
             ({"ups": (2, 3)}, wiring(), "which give 12; their product must be 4"),
             ({"out_size": 5}, wiring(), r"out_size must be one of \[4, 8\] or None, got 5"),
         ],

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from fsar_core.backbones import BackboneConfig, ResNet, SmallNet
+from fsar_core.backbones import BackboneConfig, Mvit, ResNet, SmallNet
 from fsar_core.config import RunConfig
-from fsar_core.data.config import Jitter
 from fsar_core.episode import Clips, Episode, Trace
-from fsar_core.losses import BaseClasses, MaskRegression
+from fsar_core.losses import MaskRegression
 from fsar_core.matchers import BiMhm, GlobalLocal, Otam, TokenContrast
 from fsar_core.method import Method, MethodConfig
 from fsar_core.methods import i2st
@@ -123,6 +122,11 @@ class TestWhatTrainsWhat:
         without.load_state_dict({n: w for n, w in method.state_dict().items() if not n.startswith("losses.")})
         assert torch.equal(without.predict(episode()), method.predict(episode()))
 
+    def test_a_backbone_that_merges_frames_is_refused_before_anything_is_built(self) -> None:
+        method = i2st.i2st(Mvit.Config(weights="none"))
+        with pytest.raises(ValueError, match="clip's 16 frames, but 'instances' has 8"):
+            method.wiring(16, 224, CLASSES)
+
     def test_supports_and_queries_share_the_batch_statistics(self) -> None:
         assert all(variant(BACKBONE).joint_batch_norm for variant in VARIANTS.values())
 
@@ -196,13 +200,13 @@ class TestVariants:
         image = {name for name in VARIANTS if kinds(name) == ("image_attention", "global_fusion")}
         assert image == {"no_instances", "no_instances_spatial", "no_instances_temporal"}
         assert kinds("gap_sum") == kinds("otam_ipm") == ("instance_encoder", "pooled_sum")
-        assert kinds("baseline") == ("spatial_pool",)
+        assert kinds("baseline") == kinds("otam") == ("spatial_pool",)
         masked = {name for name, variant in VARIANTS.items() if variant(BACKBONE).needs_masks()}
-        assert masked == set(VARIANTS) - image - {"baseline"}
+        assert masked == set(VARIANTS) - image - {"baseline", "otam"}
 
     def test_heads_are_those_of_the_tables(self) -> None:
         heads = {name: variant(BACKBONE).heads for name, variant in VARIANTS.items()}
-        assert {name for name, own in heads.items() if len(own) == 1} == {"gap_sum", "otam_ipm", "baseline"}
+        assert {name for name, own in heads.items() if len(own) == 1} == {"gap_sum", "otam_ipm", "baseline", "otam"}
         for own in heads.values():
             for head in own[1:]:
                 assert isinstance(head.matcher, TokenContrast.Config)
@@ -211,35 +215,7 @@ class TestVariants:
         assert heads["local_only"][0].matcher == GlobalLocal.Config(mode="local")
         assert heads["local_otam"][0].matcher == GlobalLocal.Config(mode="local", metric="otam")
         assert heads["gap_sum"][0].matcher == heads["baseline"][0].matcher == BiMhm.Config()
-        assert heads["otam_ipm"][0].matcher == Otam.Config(shots="features", cosine_eps=0.0)
-
-
-class TestRun:
-    @pytest.mark.parametrize(("dataset", "masks", "classes"), [("hmdb51", 0.2, 0.4), ("ssv2_full", 0.4, 0.8)])
-    def test_a_data_set_of_the_paper_sets_the_weights_and_the_jitter(
-        self, dataset: str, masks: float, classes: float
-    ) -> None:
-        run = i2st.run(clean(dataset), i2st.i2st(BACKBONE, class_weight=0.01))
-        assert [loss.weight for loss in run.method.losses] == [masks, classes]
-        head = run.method.losses[1]
-        assert isinstance(head, BaseClasses.Config)
-        assert (head.over, head.reads) == ("mean", "fused")
-        assert run.data.jitter == Jitter(support=False, query=True)
-        assert run.data.flip == clean(dataset).data.flip
-
-    def test_own_weights_are_kept_where_asked(self) -> None:
-        method = i2st.i2st(BACKBONE, mask_weight=0.05)
-        assert i2st.run(clean("hmdb51"), method, own_weights=True).method == method
-
-    def test_without_a_fusion_no_class_head_is_added(self) -> None:
-        for name in ("gap_sum", "baseline"):
-            method = VARIANTS[name](BACKBONE)
-            assert {loss.kind for loss in i2st.run(clean("ucf101"), method).method.losses} <= {"mask_regression"}
-
-    def test_another_data_set_leaves_method_and_recipe(self) -> None:
-        recipe = laptop("motionshapes")
-        method = i2st.i2st(recipe.backbone)
-        assert i2st.run(recipe, method) == recipe.few_shot(method)
+        assert heads["otam_ipm"][0].matcher == heads["otam"][0].matcher == Otam.Config(shots="features", cosine_eps=0.0)
 
 
 class TestPublishedSize:

@@ -58,6 +58,13 @@ class TestWeights:
             assert found.keys() == state.keys()
             assert all(torch.equal(own, state[name]) for name, own in found.items())
 
+    def test_a_name_of_weights_that_nobody_publishes_is_refused(self) -> None:
+        config = ResNet3d.Config(depth=50, weights="none").model_copy(update={"weights": "kinetics400"})
+        with torch.device("meta"):
+            module = config.build()
+        with pytest.raises(WeightsError, match="no weights 'kinetics400' are published for this backbone; set weights"):
+            load_weights(module, config)
+
     def test_a_file_for_another_crop_is_refused(self, tmp_path: Path) -> None:
         config = with_file(VIT, made_up(VIT), tmp_path / "vit.pth")
         with torch.device("meta"):

@@ -64,11 +64,20 @@ class TestMaps:
             assert maps.shape == (2, shape.frames, shape.dim, shape.cells, shape.cells)
 
     def test_methods_take_it(self, config: BackboneConfig) -> None:
-        for method in (strm.strm(config), trx.trx(config)):
+        one_cell = config.shape(16, 224).cells == 1
+        for method in (strm.no_ple(config) if one_cell else strm.strm(config), trx.trx(config)):
             again = MethodConfig.model_validate_json(method.model_dump_json())
             assert again == method
             frames = method.wiring(frames=16, crop=224, classes=5).shapes["pooled"].frames
             assert frames == (8 if config.kind == "mvit" else 16)
+
+    def test_patches_of_a_single_cell_are_refused(self, config: BackboneConfig) -> None:
+        if config.shape(16, 224).cells > 1:
+            strm.strm(config).wiring(frames=16, crop=224, classes=5)
+            return
+        for method in (strm.strm(config), strm.no_ple_max(config)):
+            with pytest.raises(ValueError, match="gets one cell; take a larger crop, tokens='patches' of a vit"):
+                method.wiring(frames=16, crop=224, classes=5)
 
     def test_stored_bytes_are_refused_with_what_to_do(self, config: BackboneConfig) -> None:
         with torch.device("meta"):

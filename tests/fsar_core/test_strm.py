@@ -72,6 +72,7 @@ class TestGolden:
 
 
 RESNET = ResNet.Config(depth=50, weights="none")
+DATA = tiny.data(crop=32)
 
 TABLE: dict[tuple[int, ...], int] = {
     (1,): 54_462_417 + 2_098_176,
@@ -124,16 +125,23 @@ class TestMethod:
             cardinalities=(3,),
             tuple_fraction=0.4,
             tuple_seed=7,
-            similarity=QueryClass.Config(dim=5, cardinalities=(1,)),
-            relation=Trx.Config(distance="l2", out_dim=3),
+            out_dim=9,
+            similarity=QueryClass.Config(dim=5, tuple_seed=7),
+            relation=Trx.Config(distance="l2"),
         )
         relation, similarity = (head.matcher for head in config.heads)
-        expected = Trx.Config(distance="l2", cardinalities=(3,), tuple_fraction=0.4, tuple_seed=7)
+        expected = Trx.Config(distance="l2", cardinalities=(3,), tuple_fraction=0.4, tuple_seed=7, out_dim=9)
         assert relation == expected
         assert similarity == QueryClass.Config(dim=5, cardinalities=(3,), tuple_fraction=0.4, tuple_seed=7)
         method = on_meta(config)
         tables = [dict(head.named_buffers())["branches.0.table"] for head in method.heads]
         assert tables[0].shape == tables[1].shape == (22, 3)
+
+    def test_a_setting_of_a_part_that_would_be_lost_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="cardinalities must be arguments of the method"):
+            strm.strm(RESNET, similarity=QueryClass.Config(cardinalities=(1,)))
+        with pytest.raises(ValueError, match="out_dim must be arguments of the method"):
+            strm.strm(RESNET, relation=Trx.Config(out_dim=3))
 
     def test_variants_differ_from_the_method_and_from_each_other(self) -> None:
         configs = {name: variant(RESNET) for name, variant in strm.METHOD.variants.items()}
@@ -143,9 +151,9 @@ class TestMethod:
     @pytest.mark.parametrize("name", strm.METHOD.variants)
     def test_every_variant_trains_all_its_parameters(self, name: str) -> None:
         config = strm.METHOD.variants[name](tiny.BACKBONE)
-        method = built(config).train()
+        method = built(config, data=DATA).train()
         torch.manual_seed(0)
-        output = method(episode(shot=2))
+        output = method(episode(shot=2, data=DATA))
         output.total.backward()
         idle = {name for name, own in method.named_parameters() if own.grad is None}
         frozen = {name for name, own in method.named_parameters() if not own.requires_grad}
@@ -156,8 +164,8 @@ class TestMethod:
 
     def test_without_a_score_the_similarity_trains_and_is_not_built_for_a_test(self) -> None:
         config = strm.no_qc_score(tiny.BACKBONE)
-        method, bare = built(config), built(strm.no_qc(tiny.BACKBONE))
-        whole = episode(shot=2)
+        method, bare = built(config, data=DATA), built(strm.no_qc(tiny.BACKBONE), data=DATA)
+        whole = episode(shot=2, data=DATA)
         bare.load_state_dict(
             {name: own for name, own in method.state_dict().items() if not name.startswith("heads.1.")}
         )

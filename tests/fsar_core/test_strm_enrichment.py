@@ -234,13 +234,21 @@ class TestEnrichments:
         [
             (PatchEnrichment.Config(), Shape(level="frame", frames=8, dim=8), "needs a map, but gets frame"),
             (PatchEnrichment.Config(), Shape(level="map", frames=8, dim=1), "at least 2 channels, got 1"),
+            (PatchEnrichment.Config(), Shape(level="map", frames=8, dim=8, cells=1), "2 x 2 cells, but gets one cell"),
             (MaxMeanPool.Config(), Shape(level="frame", frames=8, dim=8), "remove one of two pools"),
+            (MaxMeanPool.Config(size=2), Shape(level="map", frames=8, dim=8, cells=1), "tokens='patches' of a vit"),
             (FrameEnrichment.Config(), Shape(level="map", frames=8, dim=8, cells=7), "put a patch_enrichment or"),
         ],
-        ids=["frames", "one channel", "pooled", "map"],
+        ids=["frames", "one channel", "one cell", "pooled", "one cell pooled", "map"],
     )
     def test_features_that_do_not_fit_are_refused(
         self, config: PatchEnrichment.Config | FrameEnrichment.Config | MaxMeanPool.Config, shape: Shape, message: str
     ) -> None:
         with pytest.raises(ValueError, match=message):
             config.gives(shape, classes=5)
+
+    def test_one_patch_may_be_one_cell(self) -> None:
+        shape = Shape(level="map", frames=8, dim=8, cells=1)
+        expected = Shape(level="frame", frames=8, dim=8)
+        assert PatchEnrichment.Config(size=1).gives(shape, classes=5) == expected
+        assert MaxMeanPool.Config(size=1).gives(shape, classes=5) == expected

@@ -67,6 +67,21 @@ class TestMethod:
         entropies = [-float(row.log_softmax(0)[y]) for row, y in zip(output.logits, whole.query_labels, strict=True)]
         assert output.total.item() == pytest.approx(sum(entropies), rel=1e-5)
 
+    def test_arguments_reach_the_matcher_and_a_setting_that_would_be_lost_is_refused(self) -> None:
+        arguments = {"out_dim": 7, "tuple_fraction": 0.5, "tuple_seed": 3, "cardinalities": (2,)}
+        found = trx.trx(
+            tiny.BACKBONE,
+            out_dim=7,
+            tuple_fraction=0.5,
+            tuple_seed=3,
+            cardinalities=(2,),
+            matcher=Trx.Config(distance="l2", out_dim=7),
+        )
+        assert found.heads[0].matcher == Trx.Config.model_validate({**arguments, "distance": "l2"})
+        for lost in ({"out_dim": 5}, {"tuple_fraction": 0.5}, {"tuple_seed": 1}, {"cardinalities": (3,)}):
+            with pytest.raises(ValueError, match=f"{next(iter(lost))} must be arguments of the method"):
+                trx.trx(tiny.BACKBONE, matcher=Trx.Config.model_validate(lost))
+
     def test_widths_follow_the_backbone(self) -> None:
         assert [trx.tuple_width(ResNet.Config(depth=d)) for d in (18, 50)] == [1152, 1152]
         assert trx.tuple_width(SmallNet.Config(channels=16)) == 72

@@ -1,6 +1,7 @@
 """VIM's alignment of pairs: against published code, against the long way, and what its switches do."""
 
 from itertools import product
+from typing import Literal
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from fsar_core.episode import Features, Shape
 from fsar_core.matchers import BiMhm, Otam, ProtoNet, Trx, pair_alignment
-from fsar_core.matchers.alignment_cost import alignment_cost
+from fsar_core.matchers.alignment_effort import alignment_effort
 from fsar_core.matchers.alignment_relation import SetAttention
 from fsar_core.matchers.pair_alignment import AlignedMatch, PairAlignment
 from tests.fsar_core.vim_golden import (
@@ -134,8 +135,8 @@ class TestGolden:
         close(by_support(match.offset), golden["offset"])
         assert match.evolution is not None
         assert match.offset is not None
-        cost = alignment_cost(theta, match.evolution.squeeze(2), match.offset.squeeze(2))
-        close(cost.transpose(0, 1), golden["alignment_cost"])
+        effort = alignment_effort(theta, match.evolution.squeeze(2), match.offset.squeeze(2))
+        close(effort.transpose(0, 1), golden["alignment_cost"])
         swapped = matcher_of(golden, Config(order="spatial_first"))(features)
         close(by_support(swapped.offset), golden["spatial_first_offset"])
         close(swapped.logits, golden["spatial_first_logits"])
@@ -258,6 +259,10 @@ def _same(found: Tensor | None, expected: Tensor | None, place: tuple[int, ...])
         torch.testing.assert_close(found[place], expected)
 
 
+_TRX = Trx.Config(cardinalities=(2,), out_dim=6, dropout=0.0)
+_SHOTS: tuple[Literal["joint", "scores", "mean"], ...] = ("joint", "scores", "mean")
+
+
 class TestShots:
     def test_the_mean_is_taken_before_the_alignment(self) -> None:
         features = episode(shot=3)
@@ -272,6 +277,39 @@ class TestShots:
         match = matcher(features)
         torch.testing.assert_close(match.logits, torch.stack([own.logits for own in alone]).mean(0))
         torch.testing.assert_close(match.query_aligned, torch.cat([own.query_aligned for own in alone], dim=2))
+
+    @pytest.mark.parametrize(("way", "shot", "queries", "frames", "dim"), [(2, 3, 3, 4, 4), (3, 2, 2, 5, 3)])
+    @pytest.mark.parametrize("training", [False, True])
+    def test_joint_gives_the_host_all_aligned_shots_of_a_class_and_the_mean_of_the_queries(
+        self, way: int, shot: int, queries: int, frames: int, dim: int, training: bool
+    ) -> None:
+        features = episode(way, shot, queries, frames, dim)
+        matcher = built(Config(host=_TRX, shots="joint"), features).train(training)
+        statistics = {name: own.clone() for name, own in matcher.state_dict().items()}
+        match = matcher(features)
+        matcher.load_state_dict(statistics)  # batch norms have seen this episode once
+        long = aligned_pairs(matcher, features.support.flatten(0, 1), features.query)
+        assert match.logits.shape == (queries, way)
+        for q, n in product(range(queries), range(way)):
+            pairs = long[q][n * shot : (n + 1) * shot]
+            for k, pair in enumerate(pairs):
+                torch.testing.assert_close(match.support_aligned[q, n, k], pair.support)
+                torch.testing.assert_close(match.query_aligned[q, n, k], pair.query)
+            shots, query = torch.stack([p.support for p in pairs]), sum(p.query for p in pairs) / shot
+            alone = matcher.host(Features(support=shots[None], query=torch.as_tensor(query)[None]))
+            torch.testing.assert_close(match.logits[q, n], alone.logits.squeeze())
+
+    def test_joint_is_neither_the_mean_of_scores_nor_that_of_shots(self) -> None:
+        features = episode(shot=3)
+        logits = [built(Config(host=_TRX, shots=own), features)(features).logits for own in _SHOTS]
+        assert all((logits[0] - other).abs().max() > 0.01 * other.abs().max() for other in logits[1:])
+
+    @pytest.mark.parametrize("host", [_TRX, Otam.Config()], ids=lambda h: h.kind)
+    def test_one_shot_is_the_same_in_every_way(self, host: Trx.Config | Otam.Config) -> None:
+        features = episode(way=3)
+        logits = [built(Config(host=host, shots=own), features)(features).logits for own in _SHOTS]
+        assert torch.equal(logits[0], logits[1])
+        torch.testing.assert_close(logits[0], logits[2])
 
     def test_attention_puts_the_shots_in_step_with_the_first(self) -> None:
         features = episode(shot=3, frames=5)
@@ -330,6 +368,8 @@ CONTRACT = (
     *VARIANTS,
     Config(order="spatial_first"),
     Config(shots="scores", host=Otam.Config()),
+    Config(shots="joint", host=Trx.Config(cardinalities=(2,), out_dim=6)),
+    Config(shots="joint", host=BiMhm.Config(), set_attention=SetAttention.Config(heads=2)),
     Config(shots="attention"),
     Config(set_attention=SetAttention.Config(heads=2), host=BiMhm.Config()),
 )
@@ -428,6 +468,13 @@ class TestBounds:
             ({"order": "spatial_first", "spatial": "none"}, "needs a rearrangement and a spatial part"),
             ({"order": "spatial_first", "rearrange": False}, "needs a rearrangement and a spatial part"),
             ({"max_offset": 2}, "belongs to spatial 'enumerate'"),
+            (
+                {"spatial": "none", "perturbation": 0.1},
+                "perturbation belongs to spatial 'mask' and 'affine', got 'none'",
+            ),
+            ({"spatial": "enumerate", "perturbation": 0.0}, "perturbation belongs to .*, got 'enumerate'; remove it"),
+            ({"spatial": "none", "offset_scale": 0.5}, "offset_scale belongs to .*, got 'none'; remove it"),
+            ({"spatial": "enumerate", "offset_scale": 0.5}, "offset_scale belongs to .*, got 'enumerate'; remove it"),
             ({"set_attention": SetAttention.Config(), "spatial": "enumerate"}, "without spatial 'enumerate'"),
         ],
     )

@@ -135,6 +135,22 @@ def test_nothing_flows_into_the_predictions_from_all_frames(form: Form) -> None:
 
 
 @each_form
+@pytest.mark.parametrize("rescans", [False, True])
+def test_autocast_changes_nothing(form: Form, rescans: bool) -> None:
+    features, again = randn(6, 5, 3).float(), randn(6, 2, 3, seed=1).float()
+    indicator = rand(6, 2, 5).softmax(-1).float()
+
+    def run() -> Tensor:
+        rescan = again if rescans else None
+        return loss_of(features, indicator, torch.tensor([0, 1]), way=2, shot=2, form=form, rescan=rescan)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        half = run()
+    assert half.dtype == torch.float32
+    assert torch.equal(half, run())
+
+
+@each_form
 def test_keeping_all_frames_costs_nothing(form: Form) -> None:
     every = torch.eye(5).double().expand(4, 5, 5)
     loss = loss_of(randn(4, 5, 3), every, torch.tensor([0, 1]), way=2, shot=1, form=form)

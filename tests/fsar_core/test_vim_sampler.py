@@ -191,6 +191,45 @@ class TestEverySampler:
         torch.testing.assert_close(together[:SUPPORTS], alone)
         torch.testing.assert_close(together[:SUPPORTS], others[:SUPPORTS])
 
+    def test_corners_and_scans_of_kept_frames_pass_them_apart_too(self, config: VideoSampler.Config) -> None:
+        sampler, found = built_sampler(config, training=True), list[list[Tensor]]()
+        for queries in (videos(), videos(seed=5)):
+            torch.manual_seed(7)
+            with torch.no_grad():
+                sampled = sampler(torch.cat((videos()[:SUPPORTS], queries[SUPPORTS:])), SUPPORTS)
+                found.append([sampled.rescan(), *([] if sampled.corners is None else [sampled.corners])])
+        for own, other in zip(*found, strict=True):
+            torch.testing.assert_close(own[:SUPPORTS], other[:SUPPORTS])
+            assert (own[SUPPORTS:] - other[SUPPORTS:]).abs().max() > 1e-4
+
+    @pytest.mark.parametrize("training", [True, False])
+    def test_a_scan_of_kept_frames_leaves_no_trace_in_batch_norms(
+        self, config: VideoSampler.Config, training: bool
+    ) -> None:
+        sampler = built_sampler(config, training=training)
+        with torch.no_grad():
+            sampled = sampler(videos(), SUPPORTS)
+            before = {name: own.clone() for name, own in sampler.state_dict().items()}
+            found = sampled.rescan()
+            assert all(torch.equal(own, before[name]) for name, own in sampler.state_dict().items())
+            # the values are those of a plain pass, which training does record
+            halves = sampled.frames.split(SUPPORTS) if training else [sampled.frames]
+            expected = torch.cat([sampler.scan_network(half.flatten(0, 1)).pooled for half in halves])
+        torch.testing.assert_close(found.flatten(0, 1), expected)
+        counted = "scan_network.layers.features.0.1.num_batches_tracked"
+        assert sampler.state_dict()[counted] - before[counted] == (2 if training else 0)
+
+    def test_kept_frames_can_be_scanned_in_half_precision(self, config: VideoSampler.Config) -> None:
+        sampler = built_sampler(config, training=True)
+        torch.manual_seed(7)
+        full = sampler(videos(), SUPPORTS).rescan()
+        torch.manual_seed(7)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = sampler(videos(), SUPPORTS).rescan()
+        assert (half - full).abs().mean() < 0.1 * full.abs().mean()
+        half.float().square().sum().backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in sampler.scan_network.parameters())
+
     def test_forward_runs_without_values(self, config: VideoSampler.Config) -> None:
         with torch.device("meta"):
             sampler = config.build(frames=FRAMES, crop=CROP)

@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from fsar_core.frame_samplers.perturbed_topk import draw_noise, hard_topk, perturbed_topk
@@ -255,6 +256,14 @@ def test_sigma_falls_in_steps_to_its_floor() -> None:
     assert selector.sigma == 0.1
     selector.at_step(100, 100)
     assert selector.sigma == pytest.approx(0.1 * 0.8**7)
+
+
+def test_a_sigma_below_its_floor_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"sigma must be at least sigma_floor 0.01, got 0.005; lower the floor"):
+        TemporalSelector.Config(sigma=0.005)
+    lowered = TemporalSelector.Config(sigma=0.005, sigma_floor=0.001)
+    assert lowered.sigma_at(1, 100) == 0.005
+    assert TemporalSelector.Config(sigma=0.01).sigma_at(100, 100) == 0.01
 
 
 def test_odd_widths_have_positions_too() -> None:

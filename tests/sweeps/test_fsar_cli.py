@@ -97,6 +97,10 @@ class TestMethods:
         (fault,) = refusals(fsar("methods", "sgmt"))
         assert "did you mean 'sgtm'?" in fault
 
+    def test_all_of_them_are_not_shown_one_by_one(self) -> None:
+        (fault,) = refusals(fsar("methods", "all"))
+        assert "`fsar methods` without a name lists all" in fault
+
     def test_every_field_of_every_method_can_be_shown(self) -> None:
         for name, method in all_methods().items():
             for variant in method.variants:

@@ -64,15 +64,22 @@ def test_every_train_clip_gets_a_mask_of_every_frame(tmp_path: Path, root: Path)
     assert (meta.producer, meta.prompt, meta.threshold, meta.dtype) == ("motion", "train 0", 0.4, "bits")
 
 
-def test_soft_masks_and_a_stride_are_kept_in_another_folder(tmp_path: Path, root: Path) -> None:
+def test_soft_masks_are_kept_in_another_folder(tmp_path: Path, root: Path) -> None:
     target = tmp_path / "elsewhere"
-    result = made(tmp_path, root, "--soft", "--stride", "4", "--root", str(target), "--prompt", "person {label}")
+    result = made(tmp_path, root, "--soft", "--root", str(target), "--prompt", "person {label}")
     assert result.exit_code == 0, result.output
     found = parse_masks((target / "train 0" / "1.npz").read_bytes(), Path())
-    assert found.frame_index.tolist() == [0, 4, 8]
+    assert found.frame_index.tolist() == list(range(9))
     assert (found.meta.threshold, found.meta.dtype, found.meta.prompt) == (None, "uint8", "person train 0")
     assert len(np.unique(found.stored)) > 20
-    clips = index_of(tmp_path, root).of("train")
+
+
+def test_a_stride_leaves_masks_that_only_runs_of_this_stride_can_read(tmp_path: Path, root: Path) -> None:
+    index, target = index_of(tmp_path, root), tmp_path / "masks"
+    make_masks(index, target, Motion(), Making(canvas=CANVAS, stride=4), nobody)
+    found = parse_masks((target / "train 0" / "1.npz").read_bytes(), Path())
+    assert found.frame_index.tolist() == [0, 4, 8]
+    clips = index.of("train")
     assert MaskStore(target, MaskSettings(stride=4)).faults(clips) == []
     assert "too few frames" in MaskStore(target, MaskSettings(stride=2)).faults(clips)[0]
 
@@ -131,9 +138,7 @@ def test_a_video_that_changed_gets_new_masks(tmp_path: Path, root: Path) -> None
     assert [Path(path).name for path in before if before[path] != after[path]] == ["2.npz"]
 
 
-@pytest.mark.parametrize(
-    "flags", [("--canvas", "40"), ("--threshold", "0.5"), ("--stride", "2"), ("--soft",), ("--prompt", "a person")]
-)
+@pytest.mark.parametrize("flags", [("--canvas", "40"), ("--threshold", "0.5"), ("--soft",), ("--prompt", "a person")])
 def test_masks_of_other_settings_are_never_written_over(tmp_path: Path, root: Path, flags: tuple[str, ...]) -> None:
     made(tmp_path, root)
     before = files(root / "masks")
@@ -158,7 +163,7 @@ def test_damaged_files_are_named_and_left_alone(tmp_path: Path, root: Path) -> N
     [
         (("--canvas", "2"), "--canvas: Input should be greater than or equal to 8, got 2"),
         (("--threshold", "1.5"), "--threshold: Input should be less than 1, got 1.5"),
-        (("--stride", "0"), "--stride: Input should be greater than or equal to 1, got 0"),
+        (("--soft", "--threshold", "0.5"), "--threshold: soft masks have none, got 0.5; leave out --threshold"),
         (("--model", "some/folder"), "--model: the producer motion has no model, got some/folder"),
         (("--producer", "clipseg"), "--model: the producer clipseg needs the folder of its model"),
         (("--producer", "clipseg", "--model", "none"), "none: the CLIPSeg model must lie in this folder"),
@@ -310,6 +315,18 @@ def test_a_run_without_its_masks_is_refused_and_runs_once_they_are_made(tmp_path
     planned = launched(site, "--dry-run", grid=grid)
     assert planned.exit_code == 0, planned.output
     assert "trainings     1" in planned.output
+    video = root / "train" / "train 2" / "0.mp4"
+    content = video.read_bytes()
+    video.write_bytes(content + bytes(8))
+    (fault,) = refusals(launched(site, "--dry-run", grid=grid))
+    assert "1 of 25 train clips (train 2/0) have masks of another video than the present one" in fault
+    video.write_bytes(content)
+    manifest = tmp_path / "own" / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"hmdb51"', '"ucf101"'))
+    (fault,) = refusals(launched(site, "--dry-run", grid=grid))
+    assert "must be those of 'hmdb51', got those of 'ucf101'" in fault
+    manifest.write_text(text)
     (tmp_path / "own" / "train 3" / "1.npz").unlink()
     (fault,) = refusals(launched(site, "--dry-run", grid=grid))
     assert "1 of 25 train clips (train 3/1) have other mask files than the manifest says" in fault
