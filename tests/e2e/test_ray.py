@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -55,7 +56,10 @@ def test_ctrl_c_stops_everything_and_says_how_to_go_on(tmp_path: Path) -> None:
     flags = ["--site", str(write_site(tmp_path, videos)), "--dataset", "hmdb51", "--preset", "smoke"]
     log = tmp_path / "driver.log"
     with log.open("wb") as out:
-        driver = subprocess.Popen([sys.executable, script, *flags], stdout=out, stderr=out, start_new_session=True)
+        # A shell that starts the tests in the background has them ignore SIGINT, and children inherit that.
+        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        command = [sys.executable, script, *flags]
+        driver = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True, preexec_fn=heard)
     wait_until(lambda: list((tmp_path / "output" / "runs").glob("*/checkpoints/step-*")), driver, log)
     family = psutil.Process(driver.pid).children(recursive=True)
     driver.send_signal(signal.SIGINT)
