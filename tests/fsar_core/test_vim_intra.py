@@ -1,9 +1,11 @@
 """VIM's intra-video loss: its reference numbers, its equation as loops, and what it trains."""
 
 import math
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -16,7 +18,7 @@ from fsar_core.frame_samplers.task_learner import TaskLearner
 from fsar_core.frame_samplers.temporal_selector import TemporalSelector
 from fsar_core.frame_samplers.video_sampler import VideoSampled
 from fsar_core.losses import LOSSES
-from fsar_core.losses.intra_video import IntraVideo
+from fsar_core.losses.intra_video import IntraVideo, intra_loss
 from fsar_core.matchers import ProtoNet
 from fsar_core.method import Head, MethodConfig, Step
 from fsar_core.stages import SpatialPool
@@ -232,3 +234,20 @@ class TestRefusals:
         method = method_of(sampler(), IntraVideo.Config()).model_copy(update={"heads": ()})
         with pytest.raises(ValueError, match="intra_video needs episodes, but the method has no head"):
             method.wiring(4, 32, 6)
+
+
+@pytest.mark.parametrize("number", ["c0", "c1"])
+def test_both_forms_have_the_published_values_with_the_gradient_on_the_sampled_side(number: str) -> None:
+    stored = np.load(Path(__file__).parents[1] / "golden" / "vim_mi.npz")
+    golden = {
+        name: torch.from_numpy(stored[f"{number}.{name}"]).double() for name in ("logits_dense", "logits_sampled")
+    }
+    dense, sampled = golden["logits_dense"], golden["logits_sampled"].requires_grad_()
+    labels = torch.from_numpy(stored[f"{number}.label"]).long()
+    value = intra_loss(dense, sampled, labels, "kl")
+    assert value.item() == pytest.approx(float(stored[f"{number}.yy"]), rel=1e-5)
+    (slope,) = torch.autograd.grad(value, sampled)
+    np.testing.assert_allclose(slope.numpy(), stored[f"{number}.grad_kl_sampled"], rtol=1e-4, atol=1e-7)
+    gap = intra_loss(dense, sampled, labels, "ce_gap")
+    (slope,) = torch.autograd.grad(gap, sampled)
+    np.testing.assert_allclose(slope.abs().numpy(), abs(stored[f"{number}.grad_ce_sampled"]), rtol=1e-4, atol=1e-7)
