@@ -8,6 +8,7 @@ evaluation of 1,000 episodes by look-ups in a table of pairs, beside the loops o
 """
 
 import argparse
+import math
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import numpy as np
 import references
 import torch
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -133,19 +135,24 @@ def check(row: Row, shot: int) -> None:
         torch.testing.assert_close(ours(features), loops(features), rtol=1e-3, atol=1e-3)
 
 
-def milliseconds(work: Work, clock: Clock) -> float:
+def milliseconds(work: Work, clock: Clock, times: int) -> float:
+    """Of one call, from so many in a row."""
     start = clock()
-    work()
-    return (clock() - start) * 1e3
+    for _ in range(times):
+        work()
+    return (clock() - start) * 1e3 / times
 
 
 def compare(both: Sequence[Work], clock: Clock, seconds: float) -> list[float]:
-    """Medians of works done in turn for so long, five times at least, after a first round that does not count."""
-    rounds: list[list[float]] = []
+    """Medians of works done in turn for so long, five turns at least. In a turn a short work is repeated for 20 ms."""
+    for work in both:
+        work()
+    repeats = [math.ceil(20 / milliseconds(work, time.perf_counter, 1)) for work in both]
+    turns: list[list[float]] = []
     start = time.perf_counter()
-    while len(rounds) < 6 or (time.perf_counter() - start < seconds and len(rounds) < 200):
-        rounds.append([milliseconds(work, clock) for work in both])
-    return [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
+    while len(turns) < 5 or time.perf_counter() - start < seconds:
+        turns.append([milliseconds(work, clock, times) for work, times in zip(both, repeats, strict=True)])
+    return [statistics.median(times) for times in zip(*turns, strict=True)]
 
 
 def resident(field: str) -> float:
@@ -224,12 +231,11 @@ def report(names: Sequence[str], options: argparse.Namespace) -> None:
     single.title = f"{WAY}-way, {QUERIES} queries, {FRAMES} frames of {DIM} channels, {options.threads} threads"
     table = Table("matcher", "shots", "table, ms/episode", "loops, ms/episode", "ratio")
     table.title = f"{EPISODES} episodes of {WAY} queries over {CLIPS} clips"
-    for name in names:
-        for shot in (1, 5):
-            for cells in time_row(name, shot, options):
-                single.add_row(*cells)
-            if ROWS[name].table:
-                table.add_row(*time_table(name, shot, options))
+    for name, shot in track([(name, shot) for name in names for shot in (1, 5)], console=Console(stderr=True)):
+        for cells in time_row(name, shot, options):
+            single.add_row(*cells)
+        if ROWS[name].table:
+            table.add_row(*time_table(name, shot, options))
     console = Console(width=180)
     console.print(single)
     console.print(table)

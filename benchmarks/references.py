@@ -28,8 +28,9 @@ def _otam_costs(distances: Tensor, lam: float) -> Tensor:
     for m in range(1, columns):
         cost[:, :, 0, m] = distances[:, :, 0, m] + cost[:, :, 0, m - 1]
     for row, m in product(range(1, rows), range(1, columns)):
-        places = [(row - 1, m - 1), (row, m - 1)] + ([(row - 1, m)] if m in (1, columns - 1) else [])
-        total = torch.stack([(-cost[:, :, i, j] / lam).exp() for i, j in places]).sum(0)
+        total = (-cost[:, :, row - 1, m - 1] / lam).exp() + (-cost[:, :, row, m - 1] / lam).exp()
+        if m in (1, columns - 1):
+            total = total + (-cost[:, :, row - 1, m] / lam).exp()
         cost[:, :, row, m] = distances[:, :, row, m] - lam * total.log()
     return cost[:, :, -1, -1]
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class Frozen(BaseModel):
@@ -13,9 +14,22 @@ class Frozen(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came when runs had been recorded already. They are written only where they are not the default, so
+    that those runs keep their ids."""
+
     def canonical_json(self) -> str:
-        """All fields, defaults included, keys sorted, no white space: equal values give equal text on every machine."""
+        """All fields, defaults included but those of ``later``, keys sorted, no white space: equal values give equal
+        text on every machine."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = written(self)
+        for name in self.later & content.keys():
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del content[name]
+        return content
 
 
 def content_id(*texts: str) -> str:

@@ -1,6 +1,6 @@
 """Everything about the data that decides a run's result: list, sampling, geometry, augmentation, normalisation."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -47,6 +47,15 @@ NORMALISATIONS = {
 """``none``: TRX, STRM. ``codebase``: HyRSM, MoLo. ``imagenet``: torchvision's weights as trained."""
 
 
+class Limit(Frozen):
+    """Fewer training videos, as studies of limited data have it."""
+
+    per_class: int = Field(ge=1)
+    """Videos kept of each train class, drawn without replacement; classes with fewer keep all."""
+    seed: int = Field(default=0, ge=0)
+    """A larger ``per_class`` of the same seed keeps all that a smaller one keeps."""
+
+
 class DataConfig(Frozen):
     """What a run sees of its data set. Paths are the site's business; the videos present are named by a fingerprint."""
 
@@ -62,6 +71,11 @@ class DataConfig(Frozen):
     flip: Flip = Flip()
     jitter: Jitter | None = None
     normalisation: Normalisation = NORMALISATIONS["codebase"]
+    jpeg: int | None = Field(default=None, ge=1, le=100)
+    """Quality at which the frame cache keeps resized frames: a tenth of the disk, but other pixels. None: exact ones."""
+    limit: Limit | None = None
+
+    later: ClassVar[frozenset[str]] = frozenset({"jpeg", "limit"})
 
     def is_deterministic(self) -> bool:
         """True when training sees each clip exactly as a test does."""

@@ -212,7 +212,9 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
     )
     ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 1
-    assert ended.stderr.strip().splitlines()[-1].startswith("RuntimeError: worker processes end while they start")
+    # not always the last line: the interpreter may end with words of its own on what the workers left behind
+    said = ended.stderr.splitlines()
+    assert any(line.startswith("RuntimeError: worker processes end while they start") for line in said)
 
 
 def test_a_stuck_file_among_few_is_given_up() -> None:
