@@ -1,20 +1,16 @@
 """``fsar masks make``: files for every train clip, taken up again after a kill, refused where they are not its own."""
 
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from fsar_core.data.clip_index import ClipIndex, index_folder
 from fsar_core.data.mask_files import MaskError, parse_masks, read_manifest
 from fsar_core.data.mask_making import Making, make_masks, prompt_of
-from fsar_core.data.mask_producers import ClipSeg, Motion
+from fsar_core.data.mask_producers import Motion
 from fsar_core.data.mask_store import MaskStore
 from fsar_core.mask_settings import MaskSettings
 from fsar_core.presets import Recipe
@@ -206,92 +202,6 @@ def test_motion_lies_on_what_moves_and_is_empty_where_nothing_does() -> None:
         assert abs(column + 0.5 - (12 + 8 * t) / 80 * CANVAS) <= 1
     assert not Motion().segment(frames[:1], "", CANVAS).any()
     assert not Motion().segment(frames[[0, 0]], "", CANVAS).any()
-
-
-class Brightness(torch.nn.Module):
-    """Logits are brightness; a single frame loses its first dimension, as in early releases."""
-
-    def __init__(self, batches: list[int]) -> None:
-        super().__init__()
-        self.batches = batches
-
-    def forward(self, pixel_values: torch.Tensor) -> Any:
-        self.batches.append(len(pixel_values))
-        assert not self.training
-        logits = (pixel_values - 128) / 8
-        return SimpleNamespace(logits=logits[0] if len(logits) == 1 else logits)
-
-
-class Library:
-    """Stands for transformers, and notes what it was asked."""
-
-    def __init__(self) -> None:
-        self.loaded: list[tuple[str, dict[str, Any]]] = []
-        self.prompts: list[list[str]] = []
-        self.batches: list[int] = []
-
-    def module(self) -> ModuleType:
-        module: Any = ModuleType("transformers")
-        module.CLIPSegProcessor = SimpleNamespace(from_pretrained=self._processor)
-        module.CLIPSegForImageSegmentation = SimpleNamespace(from_pretrained=self._model)
-        return module
-
-    def _processor(self, folder: Path, **flags: Any) -> Any:
-        self.loaded.append((folder.name, flags))
-
-        def process(*, text: list[str], images: list[NDArray[np.uint8]], **_: Any) -> dict[str, torch.Tensor]:
-            self.prompts.append(text)
-            small = np.stack([image[:8, :8].mean(-1) for image in images])
-            return {"pixel_values": torch.from_numpy(small).float()}
-
-        return process
-
-    def _model(self, folder: Path, **flags: Any) -> Any:
-        self.loaded.append((folder.name, flags))
-        return Brightness(self.batches)
-
-
-@pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> Library:
-    library = Library()
-    monkeypatch.setitem(sys.modules, "transformers", library.module())
-    return library
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "clipseg-rd64"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    return folder
-
-
-@pytest.mark.parametrize("count", [1, 16, 17, 40])
-def test_clipseg_gives_probabilities_on_the_canvas_in_batches(library: Library, model: Path, count: int) -> None:
-    producer = ClipSeg(model, torch.device("cpu"))
-    frames = np.random.default_rng(0).integers(0, 255, (count, 8, 8, 3), dtype=np.uint8)
-    masks = producer.segment(frames, "brush hair", 8)
-    expected = 1 / (1 + np.exp(-(frames.mean(-1) - 128) / 8))
-    assert np.abs(masks - expected).max() < 1e-6
-    assert library.loaded == [("clipseg-rd64", {"local_files_only": True})] * 2
-    assert sum(library.batches) == count
-    assert max(library.batches) <= 16
-    assert {prompt for prompts in library.prompts for prompt in prompts} == {"brush hair"}
-    assert producer.model == "clipseg-rd64"
-
-
-def test_clipseg_runs_from_the_command_line(tmp_path: Path, root: Path, library: Library, model: Path) -> None:
-    result = made(tmp_path, root, "--producer", "clipseg", "--model", str(model))
-    assert result.exit_code == 0, result.output
-    meta = parse_masks((root / "masks" / "train 0" / "0.npz").read_bytes(), Path()).meta
-    assert (meta.producer, meta.model) == ("clipseg", "clipseg-rd64")
-    assert sum(library.batches) == 5 * 9
-
-
-def test_clipseg_without_its_library_names_the_extra(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(MaskError, match=r"pip install 'fsar-sweeps\[masks\]'"):
-        ClipSeg(model, torch.device("cpu"))
 
 
 # Runs that need masks
