@@ -1,8 +1,8 @@
-"""What a training step sees, as a pure function of (run, step); and the look at val that selects a run's weights."""
+"""What a training step sees, as a pure function of (run, step); and the look that selects a run's weights."""
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fsar_core.config import ClipBatches, EpisodeBatches, RunConfig
 from fsar_core.data.clip_source import ClipSource
+from fsar_core.data.config import Normalisation
 from fsar_core.data.episodes import draw_episodes, fixed_episodes
 from fsar_core.data.transforms import normalise
 from fsar_core.embedding import embed_clips
@@ -19,15 +20,22 @@ from fsar_core.losses import Classification
 from fsar_core.method import Method
 from fsar_core.seeds import generator
 
+AnyClips = TypeVar("AnyClips", bound=Clips)
+
 VAL_WAY = 5
-"""Largest way of val episodes; fewer val classes give fewer ways."""
+"""Largest way of the episodes that select; fewer classes give fewer ways."""
 
 
 class Batches(Protocol):
     """Both kinds of training data, to ``train``."""
 
-    def of_step(self, step: int) -> Iterator[Clips]:
-        """The batches whose gradients are averaged in step ``step``, counted from 1; normalised, on the device."""
+    def drawn(self, step: int) -> Iterator[Clips]:
+        """The batches whose gradients are averaged in step ``step``, counted from 1, as they are stored. Steps may be
+        drawn in any order, by one thread at a time."""
+        ...
+
+    def placed(self, clips: Clips) -> Clips:
+        """A drawn batch, normalised and on the device."""
         ...
 
     def validate(self, method: Method) -> float:
@@ -36,27 +44,38 @@ class Batches(Protocol):
 
 
 class EpisodeStream:
-    """Episodes drawn from the train classes, validation on fixed episodes of the val classes."""
+    """Episodes drawn from the train classes, looks at fixed episodes of the classes that select."""
 
-    def __init__(self, run: RunConfig, train: ClipSource, val: ClipSource, device: torch.device) -> None:
+    def __init__(self, run: RunConfig, train: ClipSource, selecting: ClipSource, device: torch.device) -> None:
+        """``selecting`` are clips of the split ``run.selection.on``. Raises ValueError if they are others."""
         assert isinstance(run.batches, EpisodeBatches)
-        self._run, self._shape, self._train, self._val, self._device = run, run.batches, train, val, device
-        self._val_episodes = fixed_episodes(
-            val.members,
-            way=min(VAL_WAY, len(val.labels)),
+        if selecting.split != run.selection.on:
+            raise ValueError(f"selection.on is {run.selection.on!r}, but the clips to look at are {selecting.split!r}")
+        self._run, self._shape, self._train, self._device = run, run.batches, train, device
+        self._selecting = selecting
+        self._looked_at = fixed_episodes(
+            selecting.members,
+            way=min(VAL_WAY, len(selecting.labels)),
             shot=run.batches.shot,
             queries=1,
             count=run.selection.episodes,
             seed=run.selection.seed,
-            fingerprint=val.fingerprint,
+            fingerprint=selecting.fingerprint,
         )
 
-    def of_step(self, step: int) -> Iterator[Episode]:
+    def drawn(self, step: int) -> Iterator[Episode]:
         for i in range(self._shape.per_step):
             yield self._episode(generator(self._run.seed, "train episode", step, i))
 
+    def placed(self, clips: AnyClips) -> AnyClips:
+        return _placed(clips, self._device, self._run.data.normalisation)
+
+    def of_step(self, step: int) -> Iterator[Episode]:
+        """``drawn``, each one ``placed``."""
+        return map(self.placed, self.drawn(step))
+
     def validate(self, method: Method) -> float:
-        return evaluate_episodes(method, self._val, self._val_episodes, self._device).accuracy
+        return evaluate_episodes(method, self._selecting, self._looked_at, self._device).accuracy
 
     def _episode(self, rng: np.random.Generator) -> Episode:
         shape = self._shape
@@ -64,7 +83,7 @@ class EpisodeStream:
         positions = np.concatenate([drawn.support[0].ravel(), drawn.query[0]])
         is_query = np.arange(len(positions)) >= shape.way * shape.shot
         videos, masks, has_mask = _training_clips(self._run, self._train, positions, is_query, rng)
-        episode = Episode(
+        return Episode(
             videos=videos,
             masks=masks,
             has_mask=has_mask,
@@ -72,8 +91,7 @@ class EpisodeStream:
             way=shape.way,
             shot=shape.shot,
             query_labels=torch.from_numpy(drawn.labels),
-        ).to(self._device)
-        return replace(episode, videos=normalise(episode.videos, self._run.data.normalisation))
+        )
 
 
 class ClipStream:
@@ -94,12 +112,19 @@ class ClipStream:
         if self._given is not None:
             self._table = embed_clips(method, train, device, names=(self._given,))[self._given]
 
-    def of_step(self, step: int) -> Iterator[Clips]:
+    def drawn(self, step: int) -> Iterator[Clips]:
         size = min(self._shape.size, len(self._kept))
         per_epoch = len(self._kept) // size
         epoch, batch = divmod(step - 1, per_epoch)
         order = generator(self._run.seed, "clip order", epoch).permutation(self._kept)
         yield self._clips(order[batch * size : (batch + 1) * size], generator(self._run.seed, "train clips", step))
+
+    def placed(self, clips: AnyClips) -> AnyClips:
+        return _placed(clips, self._device, self._run.data.normalisation)
+
+    def of_step(self, step: int) -> Iterator[Clips]:
+        """``drawn``, each one ``placed``."""
+        return map(self.placed, self.drawn(step))
 
     @torch.inference_mode()
     def validate(self, method: Method) -> float:
@@ -110,7 +135,7 @@ class ClipStream:
         else:
             was_training = method.training
             method.eval()
-            held = self._clips(self._held, generator(self._run.seed, "held out"))
+            held = self.placed(self._clips(self._held, generator(self._run.seed, "held out")))
             scores = method.embed(held)[scored]
             method.train(was_training)
         predicted = loss.logits(scores.float()).argmax(1).cpu().numpy()
@@ -121,15 +146,17 @@ class ClipStream:
         return generator(self._run.seed, "held out clips", label).permutation(own)[:count]
 
     def _clips(self, positions: np.ndarray, rng: np.random.Generator) -> Clips:
-        ids = torch.from_numpy(self._source.class_ids[positions]).to(self._device)
+        ids = torch.from_numpy(self._source.class_ids[positions])
         if self._table is not None:
-            return Clips(
-                videos=self._table[torch.from_numpy(positions)].to(self._device), class_ids=ids, given=self._given
-            )
+            return Clips(videos=self._table[torch.from_numpy(positions)], class_ids=ids, given=self._given)
         of_support = np.zeros(len(positions), dtype=bool)
         videos, masks, has_mask = _training_clips(self._run, self._source, positions, of_support, rng)
-        clips = Clips(videos=videos, class_ids=ids, masks=masks, has_mask=has_mask).to(self._device)
-        return replace(clips, videos=normalise(clips.videos, self._run.data.normalisation))
+        return Clips(videos=videos, class_ids=ids, masks=masks, has_mask=has_mask)
+
+
+def _placed(clips: AnyClips, device: torch.device, normalisation: Normalisation) -> AnyClips:
+    moved = clips.to(device)
+    return moved if moved.given is not None else replace(moved, videos=normalise(moved.videos, normalisation))
 
 
 def _training_clips(

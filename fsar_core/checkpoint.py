@@ -108,15 +108,15 @@ def drop_parts(weights: Mapping[str, Tensor], *, keep: nn.Module) -> dict[str, T
     Raises ValueError if some are missing, or if a part that it has leaves some over.
     """
     wanted = set(keep.state_dict())
-    parts = {_part(name) for name in wanted}
-    odd = sorted(name for name in set(weights) - wanted if _part(name) in parts)
+    parts = {part_of(name) for name in wanted}
+    odd = sorted(name for name in set(weights) - wanted if part_of(name) in parts)
     missing = sorted(wanted - set(weights))
     if odd or missing:
         raise ValueError(f"weights do not fit the method that is evaluated: missing {missing}, left over {odd}")
     return {name: tensor for name, tensor in weights.items() if name in wanted}
 
 
-def _part(name: str) -> str:
+def part_of(name: str) -> str:
     """``steps.pooled``, ``heads.0``, ``losses.1``; ``backbone`` and ``frame_sampler`` are parts by themselves."""
     first, *others = name.split(".")
     return ".".join((first, *others[:1])) if first in ("steps", "heads", "losses") else first

@@ -102,6 +102,8 @@ class RunConfig(Frozen):
                 f"frame_sampler {self.method.frame_sampler.kind!r} chooses by the supports of an episode, "
                 "so that batches must be of kind 'episodes'"
             )
+        if self.batches.kind == "clips" and self.selection.on == "test":
+            faults.append("selection.on 'test' needs batches of kind 'episodes'; clips are selected on held-out ones")
         targets = [need.target for need in self.needs]
         if len(set(targets)) != len(targets):
             faults.append(f"needs: each target once, got {targets}")

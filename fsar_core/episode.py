@@ -50,6 +50,15 @@ class Clips:
         }
         return replace(self, **moved)
 
+    def pinned(self) -> Self:
+        """In memory from which a GPU copies while it computes. What is on a device already stays there."""
+        held = {
+            name: value.pin_memory()
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor) and not value.is_cuda
+        }
+        return replace(self, **held)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Episode(Clips):

@@ -1,11 +1,12 @@
 """Accuracy over thousands of episodes. Each video is embedded once; episodes are look-ups in the table of features.
 
 Where a method chooses frames by the supports of the episode, only its scans are computed once per video. (A selector
-that does not change pixels would also allow to keep the backbone's map of every frame; that is not done.)
+that does not change pixels would also allow to keep the backbone's map of every frame; that is not done, since the
+published sampler changes them by the episode.)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -16,11 +17,13 @@ from fsar_core.config import EvalConfig
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.episodes import EpisodeList, fixed_episodes
 from fsar_core.data.frame_sampling import FrameSampling
+from fsar_core.data.subsets import Subset, no_longer_than
 from fsar_core.data.transforms import normalise
 from fsar_core.embedding import known_per_clip
 from fsar_core.episode import Clips, Episode, Features, Sampled
 from fsar_core.matchers import Matcher, PairMatcher
 from fsar_core.method import Method
+from fsar_core.precision import Precision, mixed
 
 _BYTES_AT_ONCE = 64 << 20
 _GATHERING = 3
@@ -46,21 +49,45 @@ def evaluate(
     config: EvalConfig,
     device: torch.device,
     known: Mapping[str, Tensor] | None = None,
+    precision: Precision = "fp32",
 ) -> Evaluation:
     """What ``config`` asks for, of ``method`` on the clips of ``source``. Leaves ``method`` in the mode it was in.
 
-    ``known`` is what ``known_per_clip`` gives under the same frame sampling, where it is at hand already.
+    ``known`` is what ``known_per_clip`` gives of all clips under the same frame sampling, where it is at hand already.
+    ``precision`` is that of sampler, backbone and steps; heads always compute in float32.
     """
-    episodes = fixed_episodes(
-        source.members,
+    episodes = episodes_of(source, config)
+    return evaluate_episodes(method, source, episodes, device, config.frame_sampling, known, precision)
+
+
+def episodes_of(source: ClipSource, config: EvalConfig) -> EpisodeList:
+    """The episodes of a measurement. Those of short clips have a name, and so draws, of their own.
+
+    Raises ValueError where classes or clips are too few, or the length of a clip is not known.
+    """
+    drawn_from = subset_of(source, config)
+    drawn = fixed_episodes(
+        drawn_from.members,
         way=config.way,
         shot=config.shot,
         queries=config.queries,
         count=config.episodes,
         seed=config.seed,
-        fingerprint=source.fingerprint,
+        fingerprint=_episodes_name(source.fingerprint, config),
     )
-    return evaluate_episodes(method, source, episodes, device, config.frame_sampling, known)
+    return replace(drawn, classes=np.searchsorted(source.labels, drawn_from.labels)[drawn.classes])
+
+
+def subset_of(source: ClipSource, config: EvalConfig) -> Subset:
+    """The clips from which the episodes are drawn. Raises ValueError where the length of a clip is not known."""
+    if config.max_seconds is None:
+        return Subset(labels=source.labels, members=source.members, too_small={})
+    return no_longer_than(source.clips, config.max_seconds, per_class=config.shot + config.queries)
+
+
+def _episodes_name(fingerprint: str, config: EvalConfig) -> str:
+    """With way, shot, queries and seed this fixes the episodes."""
+    return fingerprint if config.max_seconds is None else f"{fingerprint} up to {config.max_seconds} s"
 
 
 def evaluate_episodes(
@@ -70,14 +97,15 @@ def evaluate_episodes(
     device: torch.device,
     sampling: FrameSampling | None = None,
     known: Mapping[str, Tensor] | None = None,
+    precision: Precision = "fp32",
 ) -> Evaluation:
     """Accuracy over a list of episodes; ``known`` from ``known_per_clip`` is reused where given."""
     if known is None:
-        known = known_per_clip(method, source, device, sampling)
+        known = known_per_clip(method, source, device, sampling, precision)
     if method.config.frame_sampler.by_episode():
-        logits = episodic_logits(method, source, known, episodes, device, sampling)
+        logits = episodic_logits(method, source, known, episodes, device, sampling, precision)
     else:
-        logits = cached_logits(method, known, episodes)
+        logits = cached_logits(method, known, episodes, device)
     right = logits.argmax(-1).cpu().numpy() == episodes.labels
     accuracies = right.mean(1)
     asked = episodes.classes[:, episodes.labels]
@@ -93,9 +121,14 @@ def evaluate_episodes(
 
 
 @torch.inference_mode()
-def cached_logits(method: Method, features: Mapping[str, Tensor], episodes: EpisodeList) -> Tensor:
-    """(E, Q, N) logits of all episodes from the features of all clips. Equal to ``plain_logits`` up to rounding."""
-    by_head = [_head_logits(matcher, features[head.reads], episodes) for head, matcher in method.each_head()]
+def cached_logits(
+    method: Method, features: Mapping[str, Tensor], episodes: EpisodeList, device: torch.device | None = None
+) -> Tensor:
+    """(E, Q, N) logits of all episodes from the features of all clips. Equal to ``plain_logits`` up to rounding.
+
+    ``device`` is that of the method, None that of the features: large tables may lie in main memory.
+    """
+    by_head = [_head_logits(matcher, features[head.reads], episodes, device) for head, matcher in method.each_head()]
     return method.weighted(by_head)
 
 
@@ -107,6 +140,7 @@ def episodic_logits(
     episodes: EpisodeList,
     device: torch.device,
     sampling: FrameSampling | None = None,
+    precision: Precision = "fp32",
 ) -> Tensor:
     """(E, Q, N) logits where an episode's supports decide on frames. Several episodes pass the backbone together."""
     was_training = method.training
@@ -116,15 +150,18 @@ def episodic_logits(
     waiting: list[Tensor] = []
     for i in range(len(episodes)):
         episode = _episode(source, episodes, i, device, sampling)
-        positions = torch.from_numpy(_positions(episodes, i)).to(device)
-        sampled = method.sample(episode, {name: own[positions] for name, own in scans.items()})
+        positions = torch.from_numpy(_positions(episodes, i))
+        with mixed(device, precision):
+            sampled = method.sample(episode, {name: own[positions].to(device) for name, own in scans.items()})
         waiting.append(cast(Sampled, sampled).frames)
         if len(waiting) * waiting[0].nbytes < _BYTES_AT_ONCE and i + 1 < len(episodes):
             continue
         frames = torch.cat(waiting)
         joined = Clips(videos=frames, class_ids=torch.zeros(len(frames), dtype=torch.int64))  # no label is read
-        outputs = method.embed(joined, Sampled(frames=frames))
-        each = [{name: own.tensor_split(len(waiting))[e] for name, own in outputs.items()} for e in range(len(waiting))]
+        with mixed(device, precision):
+            outputs = method.embed(joined, Sampled(frames=frames))
+        read = {name: outputs[name].float() for name in method.read_by_heads()}
+        each = [{name: own.tensor_split(len(waiting))[e] for name, own in read.items()} for e in range(len(waiting))]
         matches = [method.match(own, way, shot) for own in each]
         parts += [method.weighted([match.logits for match in own]) for own in matches]
         waiting = []
@@ -162,30 +199,33 @@ def _episode(
     )
 
 
-def _head_logits(matcher: Matcher, features: Tensor, episodes: EpisodeList) -> Tensor:
+def _head_logits(matcher: Matcher, features: Tensor, episodes: EpisodeList, device: torch.device | None) -> Tensor:
+    device = device or features.device
     rule = matcher.shot_rule(episodes.support.shape[2])
-    support = torch.from_numpy(episodes.support).to(features.device)
-    query = torch.from_numpy(episodes.query).to(features.device)
+    support, query = torch.from_numpy(episodes.support), torch.from_numpy(episodes.query)
     pairs = len(support) * query.shape[1] * support[0].numel()
     if rule is None or _GATHERING * pairs < len(features) ** 2:
-        return _gathered(matcher, features, support, query)
-    scores = _pair_table(cast(PairMatcher, matcher), features)[query[:, :, None, None], support[:, None]]
+        return _gathered(matcher, features, support, query, device)
+    table = _pair_table(cast(PairMatcher, matcher), features, device)
+    scores = table[query.to(device)[:, :, None, None], support.to(device)[:, None]]
     return scores.mean(-1) if rule == "mean" else scores.amax(-1)
 
 
-def _pair_table(matcher: PairMatcher, features: Tensor) -> Tensor:
+def _pair_table(matcher: PairMatcher, features: Tensor, device: torch.device) -> Tensor:
     """(A, A) scores of every clip as query against every clip as support."""
     frames = features.shape[1]
     rows = max(1, _BYTES_AT_ONCE // (4 * 2 * len(features) * frames * frames))
-    return torch.cat([matcher.pair_scores(part, features) for part in features.split(rows)])
+    supports = features.to(device)
+    return torch.cat([matcher.pair_scores(part.to(device), supports) for part in features.split(rows)])
 
 
-def _gathered(matcher: Matcher, features: Tensor, support: Tensor, query: Tensor) -> Tensor:
+def _gathered(matcher: Matcher, features: Tensor, support: Tensor, query: Tensor, device: torch.device) -> Tensor:
+    support, query = support.to(features.device), query.to(features.device)
     per_episode = 4 * features[0].numel() * (support[0].numel() + query[0].numel())
     size = max(1, _BYTES_AT_ONCE // per_episode)
     return torch.cat(
         [
-            matcher(Features(support=features[s], query=features[q])).logits
+            matcher(Features(support=features[s].to(device), query=features[q].to(device))).logits
             for s, q in zip(support.split(size), query.split(size), strict=True)
         ]
     )

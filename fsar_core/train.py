@@ -2,10 +2,11 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -15,20 +16,13 @@ from fsar_core.batches import Batches, ClipStream, EpisodeStream
 from fsar_core.checkpoint import adopt, latest_checkpoint, load_into, read_state, save_checkpoint, selected_weights
 from fsar_core.config import RunConfig
 from fsar_core.data.clip_source import ClipSource
+from fsar_core.episode import Clips
+from fsar_core.execution import Execution
+from fsar_core.fitting import fit
 from fsar_core.method import Method
+from fsar_core.precision import mixed
+from fsar_core.prefetch import Ahead
 from fsar_core.seeds import derived_seed
-
-Precision = Literal["fp32", "bf16", "fp16"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Execution:
-    """Facts of the machine that a training needs."""
-
-    device: torch.device
-    precision: Precision = "fp32"
-    weights_folder: Path | None = None
-    """Where pretrained weights lie."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +34,7 @@ class Progress:
     """Unweighted terms, averaged over the step's batches."""
     lr: float
     val_accuracy: float | None
-    """None between looks at val."""
+    """On what selects the weights; None between looks."""
 
 
 @dataclass(kw_only=True)
@@ -114,54 +108,76 @@ Report = Callable[[Progress, TrainState], None]
 
 
 def train(
-    state: TrainState, train_clips: ClipSource, val_clips: ClipSource, execution: Execution, report: Report
+    state: TrainState, train_clips: ClipSource, selecting: ClipSource, execution: Execution, report: Report
 ) -> None:
     """Trains ``state`` to the run's last step. ``report`` is called after every step.
 
-    Raises FloatingPointError, naming run, step and terms, when a loss is not finite.
+    ``selecting`` are clips of the split ``run.selection.on``: val, or test where a preset imitates that. Raises
+    FloatingPointError, naming run, step and terms, when a loss is not finite.
     """
     run = state.run
-    batches = _batches(run, train_clips, val_clips, execution, state.method)
-    while state.step < run.training.steps:
-        state.step += 1
-        losses, lr = _optimizer_step(state, batches, execution)
-        val = None
-        if state.step % run.training.val_every == 0 or state.step == run.training.steps:
-            val = batches.validate(state.method)
-            state.looked(val)
-        report(Progress(step=state.step, losses=losses, lr=lr, val_accuracy=val), state)
+    batches = _batches(run, train_clips, selecting, execution, state.method)
+    fit(state.method, run, execution, classes=len(train_clips.labels))
+    to_come = range(state.step + 1, run.training.steps + 1)
+    with Ahead(_drawn(to_come, batches, execution), execution.prefetch) as ahead:
+        while state.step < run.training.steps:
+            state.step += 1
+            losses, lr = _optimizer_step(state, map(batches.placed, ahead), execution)
+            val = None
+            if state.step % run.training.val_every == 0 or state.step == run.training.steps:
+                with ahead.paused():
+                    val = batches.validate(state.method)
+                state.looked(val)
+            report(Progress(step=state.step, losses=losses, lr=lr, val_accuracy=val), state)
+
+
+def _drawn(steps: range, batches: Batches, execution: Execution) -> Iterator[Clips]:
+    for step in steps:
+        for clips in batches.drawn(step):
+            yield clips.pinned() if execution.device.type == "cuda" else clips
 
 
 def _batches(
-    run: RunConfig, train_clips: ClipSource, val_clips: ClipSource, execution: Execution, method: Method
+    run: RunConfig, train_clips: ClipSource, selecting: ClipSource, execution: Execution, method: Method
 ) -> Batches:
     if run.batches.kind == "episodes":
-        return EpisodeStream(run, train_clips, val_clips, execution.device)
+        return EpisodeStream(run, train_clips, selecting, execution.device)
     return ClipStream(run, train_clips, execution.device, method)
 
 
-def _optimizer_step(state: TrainState, batches: Batches, execution: Execution) -> tuple[dict[str, float], float]:
-    run, dtype = state.run, torch.float16 if execution.precision == "fp16" else torch.bfloat16
+def _optimizer_step(
+    state: TrainState, batches: Iterator[Clips], execution: Execution
+) -> tuple[dict[str, float], float]:
+    run = state.run
     factor = run.schedule.factor(state.step, run.training.steps)
     for group in state.optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
     count = run.batches.per_step if run.batches.kind == "episodes" else 1
-    sums: dict[str, float] = defaultdict(float)
+    terms: list[dict[str, Tensor]] = []
     state.method.train()
     state.method.at_step(state.step, run.training.steps)
-    for i, batch in enumerate(batches.of_step(state.step)):
+    for i, batch in enumerate(islice(batches, count)):
         torch.manual_seed(derived_seed(run.seed, "training pass", state.step, i))
-        with torch.autocast(execution.device.type, dtype, enabled=execution.precision != "fp32"):
+        with mixed(execution.device, execution.precision):
             output = state.method(batch)
-        for name, loss in output.losses.items():
-            sums[name] += loss.item() / count
-        if not math.isfinite(sum(sums.values())):
-            raise FloatingPointError(
-                f"run {run.run_id()}, step {state.step}: the loss is not finite, terms {dict(sums)}; "
-                "lower the learning rate or use fp32"
-            )
+        terms.append({name: loss.detach() for name, loss in output.losses.items()})
         state.scaler.scale(output.total / count).backward()
+    losses = _means(terms)
+    if not math.isfinite(sum(losses.values())):
+        raise FloatingPointError(
+            f"run {run.run_id()}, step {state.step}: the loss is not finite, terms {losses}; "
+            "lower the learning rate or use fp32"
+        )
     state.scaler.step(state.optimizer)
     state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
-    return dict(sums), run.optimizer.lr * factor
+    return losses, run.optimizer.lr * factor
+
+
+def _means(terms: list[dict[str, Tensor]]) -> dict[str, float]:
+    """Read once a step: on a GPU, reading a number waits for all that was queued before it."""
+    sums: dict[str, float] = defaultdict(float)
+    for own in terms:
+        for name, loss in own.items():
+            sums[name] += loss.item() / len(terms)
+    return dict(sums)

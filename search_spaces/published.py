@@ -20,7 +20,9 @@ class Printed(Frozen):
     way: int
     shot: int
     percent: float
-    settings: dict[str, Setting | None]
+    settings: dict[str, Setting | tuple[int, ...] | None]
+    method: str
+    """That the row reports, in one spelling for all papers."""
 
     def as_published(self) -> Published:
         backbone = self.settings.get("backbone")
@@ -49,6 +51,32 @@ def find(tables: tuple[str, ...], dataset: str, shot: int, settings: Mapping[str
     return None
 
 
+def of_method(method: str, dataset: str, shot: int, backbone: str) -> Published | None:
+    """The first printed 5-way value of a method, as the papers call it, on one of our data sets; None: none is known.
+
+    A row that does not name its backbone is taken for a ResNet-50, as these papers say in their texts.
+    """
+    for table in _COMPARISONS:
+        for cell in printed(table):
+            place = (cell.method, cell.dataset, cell.way, cell.shot, cell.settings.get("backbone", "ResNet-50"))
+            if place == (method, _NAMES.get(dataset), 5, shot, backbone):
+                return cell.as_published()
+    return None
+
+
+_COMPARISONS = ("strm_table1", "sgtm_table1", "sgtm_table2")
+"""Tables that compare methods; what stands in an earlier one counts."""
+
+_NAMES = {
+    "hmdb51": "HMDB51",
+    "ucf101": "UCF101",
+    "kinetics100": "Kinetics",
+    "ssv2_small": "SSv2-Small",
+    "ssv2_full": "SSv2-Full",
+}
+"""What the tables call our data sets."""
+
+
 def _printed(row: dict[str, str]) -> Printed:
     return Printed(
         paper=row["paper"],
@@ -58,5 +86,10 @@ def _printed(row: dict[str, str]) -> Printed:
         way=int(row["way"]),
         shot=int(row["shot"]),
         percent=float(row["value"]),
-        settings=json.loads(row["settings"]),
+        settings={name: _plain(value) for name, value in json.loads(row["settings"]).items()},
+        method=row["source_method"],
     )
+
+
+def _plain(value: Setting | list[int] | None) -> Setting | tuple[int, ...] | None:
+    return tuple(value) if isinstance(value, list) else value

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
-from fsar_core.config import EpisodeBatches, EvalConfig, RunConfig
+from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.methods import LEFT_OUT, all_methods
 from fsar_core.presets import Recipe
 from search_spaces.table import Cell, Setting, Table, TableError
@@ -73,7 +73,7 @@ def variants_table(
     for row in rows:
         for shot in shots:
             try:
-                run = row.run(_with_shots(recipe, shot) if per_shot else recipe)
+                run = row.run(recipe.with_shot(shot) if per_shot else recipe)
             except ValueError as error:
                 faults[f"{row.label()}: {_said(error)}"] = None
                 continue
@@ -91,14 +91,6 @@ def variants_table(
         cells=tuple(cells),
         reference=rows[0].label() if len(rows) > 1 else None,
     )
-
-
-def _with_shots(recipe: Recipe, shot: int) -> Recipe:
-    batches = recipe.episodes.batches
-    if not isinstance(batches, EpisodeBatches):
-        raise ValueError(f"a recipe's few-shot training needs batches of kind 'episodes', got {batches.kind!r}")
-    course = recipe.episodes.model_copy(update={"batches": batches.model_copy(update={"shot": shot})})
-    return recipe.model_copy(update={"episodes": course})
 
 
 def _said(error: ValueError) -> str:

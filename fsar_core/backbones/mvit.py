@@ -4,6 +4,7 @@ MViT-B: Fan et al., ICCV 2021, https://arxiv.org/abs/2104.11227. MViTv2-S: Li et
 https://arxiv.org/abs/2112.01526.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
@@ -11,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fsar_core.backbones.recompute import Chain, Piece
 from fsar_core.backbones.trunk import Trunk
 from fsar_core.backbones.weights_file import WeightsFile
 from fsar_core.episode import Shape
@@ -73,7 +75,7 @@ class Mvit(nn.Module):
         return self.trunk(videos)
 
 
-class _Layers(nn.Module):
+class _Layers(Chain):
     """Torchvision's layers by their names, without the classifier."""
 
     def __init__(self, model: str, stochastic_depth: float) -> None:
@@ -88,12 +90,15 @@ class _Layers(nn.Module):
             net.norm,
         )
 
-    def forward(self, clips: Tensor) -> Tensor:
+    def pieces(self) -> Sequence[Piece]:
+        return (self._begun, *self.blocks, self._map)
+
+    def _begun(self, clips: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         grid: Tensor = self.conv_proj(clips)
         sizes = tuple(grid.shape[2:])
-        tokens = self.placed(grid.flatten(2).mT, sizes)
-        for block in self.blocks:
-            tokens, sizes = block(tokens, sizes)
+        return self.placed(grid.flatten(2).mT, sizes), sizes
+
+    def _map(self, tokens: Tensor, sizes: tuple[int, ...]) -> Tensor:
         return self.norm(tokens)[:, 1:].mT.unflatten(2, sizes)
 
     def placed(self, tokens: Tensor, sizes: tuple[int, ...]) -> Tensor:

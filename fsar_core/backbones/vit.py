@@ -1,10 +1,12 @@
 """Vision transformer. Dosovitskiy et al., ICLR 2021, https://arxiv.org/abs/2010.11929; torchvision's ViT-B/16."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from fsar_core.backbones.recompute import Chain, Piece
 from fsar_core.backbones.trunk import Trunk
 from fsar_core.backbones.weights_file import WeightsFile
 from fsar_core.episode import Shape
@@ -67,7 +69,7 @@ class Vit(nn.Module):
         return self.trunk(videos)
 
 
-class _Layers(nn.Module):
+class _Layers(Chain):
     """Torchvision's layers by their names, without the classifier."""
 
     def __init__(self, crop: int, tokens: Literal["patches", "class"]) -> None:
@@ -77,11 +79,19 @@ class _Layers(nn.Module):
         net = cast("VisionTransformer", get_model("vit_b_16", weights=None, image_size=crop))
         self.class_token, self.conv_proj, self.encoder = net.class_token, net.conv_proj, net.encoder
         self._tokens = tokens
+        self._cells = crop // _PATCH
 
-    def forward(self, images: Tensor) -> Tensor:
+    def pieces(self) -> Sequence[Piece]:
+        return (self._placed, *self.encoder.layers, self._map)
+
+    def _placed(self, images: Tensor) -> Tensor:
         patches: Tensor = self.conv_proj(images)
         known = self.class_token.expand(len(images), -1, -1)
-        encoded: Tensor = self.encoder(torch.cat((known, patches.flatten(2).mT), dim=1))
+        tokens = torch.cat((known, patches.flatten(2).mT), dim=1)
+        return self.encoder.dropout(tokens + self.encoder.pos_embedding)
+
+    def _map(self, tokens: Tensor) -> Tensor:
+        encoded: Tensor = self.encoder.ln(tokens)
         if self._tokens == "class":
             return encoded[:, 0, :, None, None]
-        return encoded[:, 1:].mT.unflatten(2, patches.shape[2:])
+        return encoded[:, 1:].mT.unflatten(2, (self._cells, self._cells))

@@ -1,16 +1,18 @@
 """The clips of a data set: found, looked at once, named by a fingerprint of what is really there."""
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fsar_core.data.folder_scan import Found, Split, scan_folder
+from fsar_core.data.manifest import BadManifest, read_manifest
 from fsar_core.data.probe_memory import Seen, look_at, recall, remember
 from fsar_core.data.processes import Lost, Progress, one_by_one, silent, spread
+from fsar_core.data.stores.location import Location
 from fsar_core.frozen import content_id
 
-_LIMIT_S = 20
+_LIMIT_S = 120  # the first clip of a zip with millions of images waits for the zip's directory
 _FEW = 8  # fewer files than this are looked at sooner than a worker process starts
 _SAVE_EVERY_S = 30.0
 _SHOWN = 50
@@ -33,22 +35,29 @@ class BadDataset(Exception):  # noqa: N818 - reads as what it is where it is rai
 @dataclass(frozen=True)
 class Clip:
     name: str
-    """Unique in the data set: <class>/<file name without suffix>."""
+    """Unique in the data set: <class>/<name of the file or folder, without suffix>."""
     label: str
     split: Split
     path: Path
+    """Of the video, the folder of its frames, or the zip that holds them."""
     frames: int
     content: str
-    """BLAKE2b-128 of the file's bytes, 32 hexadecimal digits."""
+    """BLAKE2b-128 of the file's bytes, 32 hexadecimal digits; of frames as ``stores.reading.looked_at`` says."""
     height: int
     width: int
     fps: float
     """Average rate in frames per second; 0 where the file does not say."""
+    inside: str = ""
+    """The folder in the zip."""
+
+    @property
+    def location(self) -> Location:
+        return Location(self.path, self.inside)
 
 
 @dataclass(frozen=True)
 class ClipIndex:
-    """Made by ``index_folder`` or ``of_clips``, which see to the order and the fingerprint."""
+    """Made by ``index_folder``, ``index_imported`` or ``of_clips``, which see to the order and the fingerprint."""
 
     dataset: str
     clips: tuple[Clip, ...]
@@ -59,10 +68,15 @@ class ClipIndex:
     """(name, reason) of the unreadable videos that were left out."""
 
     @classmethod
-    def of_clips(cls, dataset: str, clips: Iterable[Clip], excluded: Iterable[tuple[str, str]] = ()) -> "ClipIndex":
+    def of_clips(
+        cls, dataset: str, clips: Iterable[Clip], excluded: Iterable[tuple[str, str]] = (), *, fps: float = 0
+    ) -> "ClipIndex":
+        """``fps`` is given to clips that say none, and then is part of the fingerprint: strided sampling reads it."""
+        clips = [replace(clip, fps=clip.fps or fps) for clip in clips] if fps else clips
         ordered = tuple(sorted(clips, key=lambda clip: (clip.split, clip.label, clip.name)))
         texts = [text for clip in ordered for text in (clip.split, clip.label, clip.name, clip.content)]
-        return cls(dataset, ordered, content_id(*texts), tuple(sorted(excluded)))
+        given = [f"frames per second where none are said: {fps}"] if fps else []
+        return cls(dataset, ordered, content_id(*texts, *given), tuple(sorted(excluded)))
 
     def of(self, split: Split) -> tuple[Clip, ...]:
         return tuple(clip for clip in self.clips if clip.split == split)
@@ -77,19 +91,18 @@ def index_folder(
 ) -> ClipIndex:
     """The clips of root/{train,val,test}/<class>/<video>.
 
-    Every file is hashed and probed, in ``workers`` processes and 20 s at most each; ``memory``, a Parquet file that
+    Every file is hashed and probed, in ``workers`` processes and 120 s at most each; ``memory``, a Parquet file that
     several data sets may share, keeps this for files whose path, size and modification time stay the same.
     Raises BadDataset with all faults at once. With ``exclude_unreadable`` unreadable videos are no faults but listed in
     ``excluded``; a class of which nothing remains is a fault all the same.
     """
     scan = scan_folder(root)
-    seen = _look_at_all(scan.videos, workers, memory, progress)
-    clips, unreadable = _sorted_out(scan.videos, seen)
+    clips, unreadable = sorted_out(look_at_all(scan.videos, workers, memory, progress))
     faults = list(scan.faults)
     if exclude_unreadable:
         faults.extend(_emptied(scan.videos, clips))
     else:
-        faults.extend(f"{found.path}: {reason}" for found, reason in unreadable)
+        faults.extend(f"{found.location.shown()}: {reason}" for found, reason in unreadable)
         if unreadable:
             faults.append("unreadable videos: repair or remove them, or allow that they are excluded")
     if faults:
@@ -98,64 +111,82 @@ def index_folder(
     return ClipIndex.of_clips(dataset, clips, left_out)
 
 
-def _look_at_all(videos: list[Found], workers: int, memory: Path, progress: Progress) -> dict[str, Seen]:
-    """What is known of every path, from memory where the file is unchanged, else by looking."""
+def index_imported(
+    dataset: str, manifest: Path, *, workers: int, memory: Path, progress: Progress = silent
+) -> ClipIndex:
+    """The clips that an import found, looked at as ``index_folder`` does; ``excluded`` are those it left out.
+
+    Raises BadDataset with all faults: a clip that has gone or became unreadable since then is one.
+    """
+    try:
+        imported = read_manifest(manifest)
+    except BadManifest as error:
+        raise BadDataset(dataset, (str(error),)) from error
+    clips, unreadable = sorted_out(look_at_all(imported.found(), workers, memory, progress))
+    if unreadable:
+        lines = [f"{found.location.shown()}: {reason}" for found, reason in unreadable]
+        lines.append(f"these were there when the data set was imported: restore them, or import {dataset} again")
+        raise BadDataset(dataset, tuple(lines))
+    return ClipIndex.of_clips(dataset, clips, imported.facts.unreadable, fps=imported.facts.fps)
+
+
+def look_at_all(
+    videos: Sequence[Found], workers: int, memory: Path, progress: Progress = silent
+) -> list[tuple[Found, Seen]]:
+    """What is known of every clip, from ``memory`` where it is unchanged, else by looking."""
     known = recall(memory)
-    stamps = {_key(video): video.stamp for video in videos}
-    fresh = [path for path, stamp in stamps.items() if path not in known or known[path][0] != stamp]
+    stamps = {video.location.key(): video.stamp for video in videos}
+    fresh = [key for key, stamp in stamps.items() if key not in known or known[key][0] != stamp]
     lost: dict[str, Seen] = {}
     old, total, saved = len(stamps) - len(fresh), len(stamps), time.monotonic()
     progress(old, total)
-    for done, (path, result) in enumerate(_looks(fresh, workers), start=old + 1):
+    for done, (key, result) in enumerate(_looks(fresh, workers), start=old + 1):
         if isinstance(result, Lost):  # not remembered: it may go better another time
-            lost[path] = Seen("", None, result.reason)
+            lost[key] = Seen("", None, result.reason)
         else:
-            known[path] = (stamps[path], result)
+            known[key] = (stamps[key], result)
         progress(done, total)
         if time.monotonic() - saved > _SAVE_EVERY_S:
             remember(memory, known)
             saved = time.monotonic()
     if fresh:
         remember(memory, known)
-    return {path: lost[path] if path in lost else known[path][1] for path in stamps}
+    return [(video, lost[key] if (key := video.location.key()) in lost else known[key][1]) for video in videos]
 
 
-def _looks(paths: list[str], workers: int) -> Iterator[tuple[str, Seen | Lost]]:
-    if len(paths) < _FEW:
-        return one_by_one(look_at, paths, limit_s=_LIMIT_S)
-    return spread(look_at, paths, workers=workers, limit_s=_LIMIT_S)
-
-
-def _sorted_out(videos: list[Found], seen: dict[str, Seen]) -> tuple[list[Clip], list[tuple[Found, str]]]:
+def sorted_out(looked: Iterable[tuple[Found, Seen]]) -> tuple[list[Clip], list[tuple[Found, str]]]:
+    """The readable clips, and the others with the reason."""
     clips: list[Clip] = []
     unreadable: list[tuple[Found, str]] = []
-    for video in videos:
-        look = seen[_key(video)]
-        if look.probed is None:
+    for video, look in looked:
+        facts = look.probed
+        if facts is None:
             unreadable.append((video, look.fault))
             continue
-        facts = look.probed
         clips.append(
             Clip(
-                video.name,
-                video.label,
-                video.split,
-                video.path,
-                facts.frames,
-                look.content,
-                facts.height,
-                facts.width,
-                facts.fps,
+                name=video.name,
+                label=video.label,
+                split=video.split,
+                path=video.location.path,
+                frames=facts.frames,
+                content=look.content,
+                height=facts.height,
+                width=facts.width,
+                fps=facts.fps,
+                inside=video.location.inside,
             )
         )
     return clips, unreadable
+
+
+def _looks(keys: list[str], workers: int) -> Iterator[tuple[str, Seen | Lost]]:
+    if len(keys) < _FEW:
+        return one_by_one(look_at, keys, limit_s=_LIMIT_S)
+    return spread(look_at, keys, workers=workers, limit_s=_LIMIT_S)
 
 
 def _emptied(videos: list[Found], clips: list[Clip]) -> Iterator[str]:
     left = {(clip.split, clip.label) for clip in clips}
     for split, label in sorted({(video.split, video.label) for video in videos} - left):
         yield f"{split}/{label}: none of its videos can be read; repair them or remove the class"
-
-
-def _key(video: Found) -> str:
-    return str(video.path.absolute())

@@ -14,6 +14,8 @@ from fsar_core.data.config import DataConfig
 from fsar_core.data.folder_scan import Split
 from fsar_core.data.frame_sampling import FrameSampling, frame_indices
 from fsar_core.data.mask_store import MaskStore
+from fsar_core.data.stored_clip import NotKept, StoredClip
+from fsar_core.data.subsets import limited
 from fsar_core.data.transforms import Geometry, central, cut, cut_masks, drawn, jitter
 from fsar_core.seeds import generator
 
@@ -21,9 +23,7 @@ from fsar_core.seeds import generator
 class StoredFrames(Protocol):
     """What a frame cache gives."""
 
-    def frames(self, clip_name: str) -> NDArray[np.uint8]:
-        """(n, H, W, 3), read-only."""
-        ...
+    def clip(self, clip_name: str) -> StoredClip: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +40,9 @@ class MaskedVideos:
 
 @dataclass(frozen=True, kw_only=True)
 class _Drawn:
-    """A training clip, and what was drawn for it."""
+    """A training clip by name, and what was drawn for it."""
 
     name: str
-    pixels: Tensor
     picked: NDArray[np.int64]
     height: int
     width: int
@@ -61,12 +60,14 @@ class ClipSource:
         config: DataConfig,
         masks: MaskStore | None = None,
     ) -> None:
-        self.clips = index.of(split)
+        self.split: Split = split
+        self.clips = limited(index.of(split), config.limit if split == "train" else None)
         self.labels = index.labels(split)
         self.fingerprint = index.fingerprint
         self.config = config
         self._cache = cache
         self._masks = masks
+        self._named = tuple(clip.name for clip in index.of(split))
         number = {label: i for i, label in enumerate(self.labels)}
         self.class_ids = np.array([number[clip.label] for clip in self.clips], dtype=np.int64)
         self.members = tuple(np.flatnonzero(self.class_ids == i) for i in range(len(self.labels)))
@@ -78,54 +79,72 @@ class ClipSource:
     def test_videos(
         self, positions: Sequence[int] | np.ndarray, sampling: FrameSampling | None = None, seed: int = 0
     ) -> Tensor:
-        """(V, T, 3, crop, crop) uint8: fixed frames, central crop. ``seed`` fixes a random sampling, clip by clip."""
-        cuts: list[np.ndarray] = []
-        for position in positions:
+        """(V, T, 3, crop, crop) uint8: fixed frames, central crop. ``seed`` fixes a random sampling, clip by clip.
+
+        Raises ValueError for a ``sampling`` whose frames were not kept when the split was opened.
+        """
+        sampling = sampling or self.config.test_sampling
+        pixels = self._room(len(positions))
+        for out, position in zip(pixels, positions, strict=True):
             clip = self.clips[position]
-            frames = self._cache.frames(clip.name)
+            stored = self._cache.clip(clip.name)
             rng = generator(seed, "test frames", int(position))
-            picked = frame_indices(
-                sampling or self.config.test_sampling, len(frames), self.config.frames, rng, clip.fps
-            )
-            _, height, width, _ = frames.shape
-            cuts.append(cut(frames, picked, central(height, width, self.config.crop), self.config.crop))
-        return _stack(cuts)
+            picked = frame_indices(sampling, clip.frames, self.config.frames, rng, clip.fps)
+            try:
+                cut(stored, picked, central(stored.height, stored.width, self.config.crop), out)
+            except NotKept as error:
+                raise ValueError(
+                    f"{clip.name!r}: {error} are not in the frame cache of split {self.split!r}, which was opened for "
+                    f"{self.config.test_sampling!r}; open it with test_sampling={sampling!r}"
+                ) from error
+        return _videos(pixels)
 
     def train_videos(self, positions: np.ndarray, is_query: np.ndarray, rng: np.random.Generator) -> Tensor:
         """(V, T, 3, crop, crop) uint8, sampled and augmented by ``rng``, supports and queries each in their way."""
-        return torch.stack([clip.pixels for clip in self._draws(positions, is_query, rng)])
+        return self._draw(positions, is_query, rng)[0]
 
     def masked_videos(self, positions: np.ndarray, is_query: np.ndarray, rng: np.random.Generator) -> MaskedVideos:
         """``train_videos`` with the same draws, and the masks of its frames. Colours are no business of masks.
 
         Raises MaskError where masks are missing but must not be.
         """
-        draws = self._draws(positions, is_query, rng)
+        videos, draws = self._draw(positions, is_query, rng)
         masks, there = zip(*(self._masks_of(clip) for clip in draws), strict=True)
         return MaskedVideos(
-            videos=torch.stack([clip.pixels for clip in draws]),
+            videos=videos,
             masks=torch.from_numpy(np.stack(masks)),
             has_mask=torch.from_numpy(np.stack(there)),
         )
 
     def mask_fingerprint(self) -> str | None:
-        """Of the masks of its clips; None where it has none."""
-        return None if self._masks is None else self._masks.fingerprint(clip.name for clip in self.clips)
+        """Of the masks of the whole split, whatever the limit; None where it has none."""
+        return None if self._masks is None else self._masks.fingerprint(self._named)
 
-    def _draws(self, positions: np.ndarray, is_query: np.ndarray, rng: np.random.Generator) -> list[_Drawn]:
-        return [self._drawn(int(p), bool(q), rng) for p, q in zip(positions, is_query, strict=True)]
+    def _draw(
+        self, positions: np.ndarray, is_query: np.ndarray, rng: np.random.Generator
+    ) -> tuple[Tensor, list[_Drawn]]:
+        pixels = self._room(len(positions))
+        drawn_by = zip(pixels, positions, is_query, strict=True)
+        draws = [self._draw_one(int(p), bool(q), rng, out) for out, p, q in drawn_by]
+        return _videos(pixels), draws
 
-    def _drawn(self, position: int, query: bool, rng: np.random.Generator) -> _Drawn:
+    def _draw_one(self, position: int, query: bool, rng: np.random.Generator, out: NDArray[np.uint8]) -> _Drawn:
+        """Fills ``out``, (T, crop, crop, 3)."""
         found = self.clips[position]
-        frames = self._cache.frames(found.name)
-        picked = frame_indices(self.config.train_sampling, len(frames), self.config.frames, rng, found.fps)
-        _, height, width, _ = frames.shape
+        stored = self._cache.clip(found.name)
+        picked = frame_indices(self.config.train_sampling, found.frames, self.config.frames, rng, found.fps)
+        height, width = stored.height, stored.width
         geometry = drawn(height, width, self.config, query, rng)
-        clip = _stack([cut(frames, picked, geometry, self.config.crop)])[0]
+        cut(stored, picked, geometry, out)
         colours = self.config.jitter
         if colours is not None and (colours.query if query else colours.support):
-            clip = jitter(clip, colours, rng)
-        return _Drawn(name=found.name, pixels=clip, picked=picked, height=height, width=width, geometry=geometry)
+            clip = torch.from_numpy(out).permute(0, 3, 1, 2)
+            clip.copy_(jitter(clip, colours, rng))
+        return _Drawn(name=found.name, picked=picked, height=height, width=width, geometry=geometry)
+
+    def _room(self, videos: int) -> NDArray[np.uint8]:
+        side = self.config.crop
+        return np.empty((videos, self.config.frames, side, side, 3), np.uint8)
 
     def _masks_of(self, clip: _Drawn) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         if self._masks is None:
@@ -137,5 +156,5 @@ class ClipSource:
         return cut_masks(masks, clip.height, clip.width, clip.geometry, self.config.crop), there
 
 
-def _stack(cuts: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack(cuts)).permute(0, 1, 4, 2, 3)
+def _videos(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 1, 4, 2, 3)

@@ -72,7 +72,7 @@ class DataConfig(Frozen):
     jitter: Jitter | None = None
     normalisation: Normalisation = NORMALISATIONS["codebase"]
     jpeg: int | None = Field(default=None, ge=1, le=100)
-    """Quality at which the frame cache keeps resized frames: a tenth of the disk, but other pixels. None: exact ones."""
+    """Quality at which the frame cache keeps resized frames: a tenth of the disk, other pixels. None: exact ones."""
     limit: Limit | None = None
 
     later: ClassVar[frozenset[str]] = frozenset({"jpeg", "limit"})

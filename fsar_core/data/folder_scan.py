@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fsar_core.data.probe_memory import Stamp
+from fsar_core.data.stores.location import Location
+from fsar_core.data.stores.stamp import Stamp, stamp_of
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -19,7 +20,7 @@ class Found:
     name: str
     label: str
     split: Split
-    path: Path
+    location: Location
     stamp: Stamp
 
 
@@ -61,7 +62,8 @@ def _scan_class(folder: os.DirEntry[str], split: Split, inside: Path, scan: Scan
             videos += 1
             if _stays(entry, inside, scan):
                 name = f"{folder.name}/{path.stem}"
-                scan.videos.append(Found(name, folder.name, split, path, _stamp(entry)))
+                location = Location(path)
+                scan.videos.append(Found(name, folder.name, split, location, stamp_of(location)))
     if not videos:
         scan.faults.append(f"{folder.path}: no videos in this class ({', '.join(SUFFIXES)}); add some or remove it")
 
@@ -78,20 +80,12 @@ def _stays(entry: os.DirEntry[str], inside: Path, scan: Scan) -> bool:
     return False
 
 
-def _stamp(entry: os.DirEntry[str]) -> Stamp:
-    try:
-        facts = entry.stat()
-    except FileNotFoundError:  # a link that leads nowhere: unreadable, until it leads somewhere
-        return Stamp(-1, -1)
-    return Stamp(facts.st_size, facts.st_mtime_ns)
-
-
 def _repeated(videos: list[Found]) -> Iterator[str]:
     splits: dict[str, set[str]] = defaultdict(set)
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
     for video in videos:
         splits[video.label].add(video.split)
-        names[video.split, video.name].append(video.path.name)
+        names[video.split, video.name].append(video.location.path.name)
     for label, where in sorted(splits.items()):
         if len(where) > 1:
             homes = " and ".join(split for split in SPLITS if split in where)

@@ -65,13 +65,30 @@ def frame_indices(
         case "inner-linspace":
             return _inner(1, total - 2, total, frames)
         case "jitter-ends":
-            slack = min(_JITTER, (total - frames) // 2)
-            start, cut = rng.integers(slack + 1, size=2)
+            start, cut = rng.integers(_slack(total, frames) + 1, size=2)
             return _inner(int(start), total - 1 - int(cut), total, frames)
         case "strided" | "strided-centre":
             place = float(rng.random()) if sampling == "strided" else 0.5
-            return _strided(place, total, frames, fps)
+            return _inside(_strided(place, total, frames, fps), total)
     raise ValueError(f"frame sampling must be one of {', '.join(get_args(FrameSampling))}, got {sampling!r}")
+
+
+def reachable(sampling: FrameSampling, total: int, frames: int, fps: float = _STRIDE_FPS) -> Indices:
+    """All indices that any draw of ``frame_indices`` may give for such a clip, increasing, each once."""
+    if total < frames or not is_random(sampling):
+        return np.unique(frame_indices(sampling, total, frames, np.random.default_rng(0), fps))
+    if sampling == "segment-random":
+        return np.arange(total // frames * frames)
+    if sampling == "jitter-ends":
+        ends = range(_slack(total, frames) + 1)
+        return np.unique([_inner(start, total - 1 - cut, total, frames) for start in ends for cut in ends])
+    first = _inside(_strided(0.0, total, frames, fps), total)
+    end = np.ceil(_strided(1.0, total, frames, fps)).clip(first + 1, total).astype(np.int64)  # no draw is 1
+    return np.unique(np.concatenate([np.arange(a, b) for a, b in zip(first, end, strict=True)]))
+
+
+def _slack(total: int, frames: int) -> int:
+    return min(_JITTER, (total - frames) // 2)
 
 
 def _evenly(start: int, end: int, frames: int) -> Indices:
@@ -83,8 +100,12 @@ def _inner(start: int, end: int, total: int, frames: int) -> Indices:
     return _evenly(start, end, frames) if end - start >= frames else _evenly(0, total - 1, frames)
 
 
-def _strided(place: float, total: int, frames: int, fps: float) -> Indices:
-    """``place`` in [0, 1] moves the window from the clip's start to its end."""
+def _inside(points: NDArray[np.float64], total: int) -> Indices:
+    return np.clip(points, 0, total - 1).astype(np.int64)
+
+
+def _strided(place: float, total: int, frames: int, fps: float) -> NDArray[np.float64]:
+    """``place`` in [0, 1] moves the window from the clip's start to its end. Rounded down, these are the indices."""
     if not fps > 0:
         raise ValueError(f"strided frame sampling needs the clip's frames per second, got {fps}")
     window = frames * _STRIDE * fps / _STRIDE_FPS
@@ -93,5 +114,4 @@ def _strided(place: float, total: int, frames: int, fps: float) -> Indices:
     # the published 35 would leave nothing of a window this short, so that one interval is left out instead
     left_out = _STRIDE if window > 2 * _STRIDE else window / frames
     start = place * (total - window + 1)
-    points = np.linspace(start, start + window - left_out, frames)
-    return np.clip(points, 0, total - 1).astype(np.int64)
+    return np.linspace(start, start + window - left_out, frames)

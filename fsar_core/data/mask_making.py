@@ -23,7 +23,7 @@ from fsar_core.data.mask_files import (
     write_masks,
 )
 from fsar_core.data.mask_producers import MaskProducer
-from fsar_core.data.video import probe, read_frames
+from fsar_core.data.stores.reading import read_frames
 from fsar_core.frozen import Frozen
 
 _SHOWN = 5
@@ -76,7 +76,7 @@ def make_masks(
 def _make(root: Path, clip: Clip, producer: MaskProducer, making: Making) -> int:
     """Frames segmented."""
     picked = list(_picked(clip, making))
-    frames = read_frames(clip.path, picked, probe(clip.path))
+    frames = read_frames(clip.location, picked)
     meta = _meta(clip, producer, making)
     masks = producer.segment(frames, meta.prompt, making.canvas)
     if masks.shape != (len(picked), making.canvas, making.canvas) or not np.isfinite(masks).all():

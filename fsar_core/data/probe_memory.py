@@ -1,6 +1,5 @@
-"""Probes and content hashes of files already seen, so that an unchanged data set is indexed in milliseconds."""
+"""Probes and content hashes of clips already seen, so that an unchanged data set is indexed in milliseconds."""
 
-import hashlib
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,39 +9,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fsar_core.aside import written_aside
-from fsar_core.data.video import Probe, UnreadableVideo, has_decord, probe
+from fsar_core.data.stores.location import Location
+from fsar_core.data.stores.reading import looked_at
+from fsar_core.data.stores.stamp import Stamp
+from fsar_core.data.video import Probe, UnreadableVideo, has_decord
 
 _LAYOUT = 1  # raise it when probing changes its mind about files
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of one file's bytes. Exactly one of ``probed`` and ``fault`` says something."""
+    """What is known of one clip's bytes. Exactly one of ``probed`` and ``fault`` says something."""
 
     content: str
-    """BLAKE2b-128 of the bytes in hexadecimal."""
+    """As ``stores.reading.looked_at`` names it; empty beside a fault."""
     probed: Probe | None
     fault: str
 
 
-@dataclass(frozen=True)
-class Stamp:
-    """Says whether a file is still the one that was seen."""
-
-    size: int
-    mtime_ns: int
-
-
 Memory = dict[str, tuple[Stamp, Seen]]
-"""Absolute path to what was seen there."""
+"""Key of a location to what was seen there."""
 
 
-def look_at(path: str) -> Seen:
-    """Hashes and probes a file; for worker processes."""
+def look_at(key: str) -> Seen:
+    """Hashes and probes what lies at a location; for worker processes."""
     try:
-        with Path(path).open("rb") as file:
-            content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        return Seen(content, probe(Path(path)), "")
+        content, probed = looked_at(Location.of_key(key))
+        return Seen(content, probed, "")
     except UnreadableVideo as error:
         return Seen("", None, error.reason)
     except OSError as error:

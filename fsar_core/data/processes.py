@@ -58,6 +58,16 @@ def one_by_one(
         yield item, _in_thread(function, item, limit_s)
 
 
+def within_limit(function: Callable[[Item], Result], item: Item, limit_s: int) -> Result:
+    """The result, or the end of this process after ``limit_s`` whole seconds. To be called in its main thread."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the default action ends the process
+    signal.alarm(limit_s)
+    try:
+        return function(item)
+    finally:
+        signal.alarm(0)
+
+
 def _until_broken(
     function: Callable[[Item], Result], waiting: deque[Item], workers: int, limit_s: int, suspects: list[Item]
 ) -> Iterator[tuple[Item, Result]]:
@@ -70,7 +80,7 @@ def _until_broken(
         while waiting or running:
             try:
                 while waiting and len(running) < workers:
-                    running[pool.submit(_within, function, waiting[0], limit_s)] = waiting[0]
+                    running[pool.submit(within_limit, function, waiting[0], limit_s)] = waiting[0]
                     waiting.popleft()
             except BrokenProcessPool:
                 suspects.extend(running.values())
@@ -106,15 +116,6 @@ def _demand_that_workers_start() -> None:
             "worker processes end while they start: they import the main script, which must keep its work below"
             " `if __name__ == '__main__':`; see the first traceback above, or use one worker"
         ) from error
-
-
-def _within(function: Callable[[Item], Result], item: Item, limit_s: int) -> Result:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the default action ends the process
-    signal.alarm(limit_s)
-    try:
-        return function(item)
-    finally:
-        signal.alarm(0)
 
 
 def _in_thread(function: Callable[[Item], Result], item: Item, limit_s: float) -> Result | Lost:

@@ -1,14 +1,17 @@
 """Augmentation with one draw per clip, the same for all its frames; and normalisation."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as T
 
 from fsar_core.data.config import DataConfig, Jitter, Normalisation
+from fsar_core.data.stored_clip import StoredClip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +39,12 @@ def drawn(height: int, width: int, config: DataConfig, query: bool, rng: np.rand
     return Geometry(top=top, left=left, flip=bool(f < chance))
 
 
-def cut(frames: np.ndarray, picked: np.ndarray, geometry: Geometry, crop: int) -> np.ndarray:
-    """(n, H, W, 3) stored frames to a copy (T, crop, crop, 3) of the picked ones."""
-    rows = slice(geometry.top, geometry.top + crop)
-    columns = slice(geometry.left, geometry.left + crop)
-    part = frames[picked, rows, columns]
-    return part[:, :, ::-1] if geometry.flip else part
+def cut(stored: StoredClip, numbers: NDArray[np.int64], geometry: Geometry, out: NDArray[np.uint8]) -> None:
+    """Copies the frames with these numbers, cropped and mirrored, into ``out``: (T, crop, crop, 3), contiguous."""
+    stored.pick(numbers, out, geometry.top, geometry.left)
+    if geometry.flip:
+        own = torch.from_numpy(out)
+        own.copy_(own.flip(2))  # six times the speed of NumPy
 
 
 def cut_masks(masks: np.ndarray, height: int, width: int, geometry: Geometry, crop: int) -> np.ndarray:
@@ -75,6 +78,13 @@ def jitter(clip: Tensor, config: Jitter, rng: np.random.Generator) -> Tensor:
 
 def normalise(videos: Tensor, config: Normalisation) -> Tensor:
     """uint8 (V, T, 3, H, W) to float32, on the device where ``videos`` are."""
-    mean = torch.tensor(config.mean, device=videos.device).view(3, 1, 1) * 255
-    std = torch.tensor(config.std, device=videos.device).view(3, 1, 1) * 255
+    mean, std = _channels(config.mean, config.std, videos.device)
     return (videos.float() - mean) / std
+
+
+@lru_cache(maxsize=64)  # copying them to a GPU for every batch would wait for all that it has to do
+def _channels(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """In units of a stored pixel, (3, 1, 1) each."""
+    with torch.inference_mode(False):
+        centre, spread = (torch.tensor(values, device=device).view(3, 1, 1) * 255 for values in (mean, std))
+    return centre, spread

@@ -44,8 +44,8 @@ class Probe:
     fps: float
     """Average rate in frames per second; 0 where the file does not say."""
     codec: str
-    decoder: Literal["decord", "pyav"]
-    """Who reads it: decord only where its sparse reads are known to be exact."""
+    decoder: Literal["decord", "pyav", "images"]
+    """Who reads it: decord only where its sparse reads are known to be exact; ``images`` are no video file."""
 
 
 def probe(path: Path) -> Probe:

@@ -1,11 +1,13 @@
 """IPD, from instance embeddings back to the mask of the instances: I2ST, section 3.3, equation 2."""
 
-from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from fsar_core.backbones.recompute import still_statistics
 
 
 class MaskDecoder(nn.Module):
@@ -36,18 +38,5 @@ class MaskDecoder(nn.Module):
         return self.layers(frames).squeeze(1)
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), self._still_statistics()
-
-    @contextmanager
-    def _still_statistics(self) -> Generator[None]:
-        """Without it, the second pass would count its batch a second time in the running statistics."""
-        norms = [layer for layer in self.layers if isinstance(layer, nn.BatchNorm2d) and layer.training]
-        momenta = [norm.momentum for norm in norms]
-        counts = [norm.num_batches_tracked for norm in norms]
-        for norm in norms:
-            norm.momentum, norm.num_batches_tracked = 0.0, None
-        try:
-            yield
-        finally:
-            for norm, momentum, count in zip(norms, momenta, counts, strict=True):
-                norm.momentum, norm.num_batches_tracked = momentum, count
+        """The second pass must not count its batch again."""
+        return nullcontext(), still_statistics(self.layers)

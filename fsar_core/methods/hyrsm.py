@@ -10,7 +10,7 @@ from fsar_core.losses import BaseClasses
 from fsar_core.matchers import BiMhm, SetRelation
 from fsar_core.method import Head, MethodConfig, Step
 from fsar_core.methods.published import PublishedMethod
-from fsar_core.presets import Recipe
+from fsar_core.presets import Recipe, paper_dataset
 from fsar_core.stages import SpatialPool, VideoAttention
 
 CLASSIFIER_WEIGHT = 0.15
@@ -36,8 +36,9 @@ def run(recipe: Recipe, method: MethodConfig) -> RunConfig:
     On SSv2-Full and Kinetics that is the classifier's weight, on Kinetics also the scales of features and positions.
     Other values than the defaults stay; to keep the defaults on these data sets too, call ``recipe.few_shot(method)``.
     """
-    weight = CLASSIFIER_WEIGHTS.get(recipe.data.dataset, CLASSIFIER_WEIGHT)
-    scales = _kinetics_scales(method.backbone) if recipe.data.dataset == _KINETICS else {}
+    dataset = paper_dataset(recipe.data.dataset) or ""
+    weight = CLASSIFIER_WEIGHTS.get(dataset, CLASSIFIER_WEIGHT)
+    scales = _kinetics_scales(method.backbone) if dataset == _KINETICS else {}
     steps = tuple(
         step.model_copy(update={"stage": step.stage.model_copy(update=scales)})
         if isinstance(step.stage, VideoAttention.Config) and _has_default_scales(step.stage)

@@ -17,7 +17,7 @@ from fsar_core.mask_settings import MaskSettings
 from fsar_core.matchers import BiMhm, GlobalLocal, MatcherConfig, Otam, TokenContrast
 from fsar_core.method import Head, MethodConfig, Step
 from fsar_core.methods.published import PublishedMethod
-from fsar_core.presets import Recipe
+from fsar_core.presets import Recipe, paper_dataset
 from fsar_core.stages import (
     GlobalFusion,
     ImageAttention,
@@ -108,8 +108,8 @@ def run(recipe: Recipe, method: MethodConfig) -> RunConfig:
     not on Something-Something, where a flip swaps classes), and losses whose weight ``method`` leaves open get that of
     ``DATASET_WEIGHTS``. Elsewhere recipe and method stay as they are.
     """
-    dataset = recipe.data.dataset
-    if dataset in DATASET_WEIGHTS:
+    dataset = paper_dataset(recipe.data.dataset)
+    if dataset is not None:
         flip = recipe.data.flip if dataset.startswith("ssv2_") else Flip(query=0.5)
         data = recipe.data.model_copy(update={"jitter": Jitter(), "flip": flip})
         recipe = recipe.model_copy(update={"data": data})

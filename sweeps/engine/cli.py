@@ -28,6 +28,13 @@ PresetFlag = Annotated[
 ]
 SeedsFlag = Annotated[int, typer.Option(help="Trainings per row, from seeds 0, 1, ...")]
 DryRunFlag = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")]
+JpegFlag = Annotated[
+    int | None,
+    typer.Option(
+        help="Store frames as JPEG of this quality, 1 to 100: a tenth of the disk, but slightly other pixels, and so "
+        "another training. By default exact frames."
+    ),
+]
 FreshFlag = Annotated[bool, typer.Option("--fresh", help="Train again what is recorded, beside the record.")]
 
 
@@ -42,10 +49,11 @@ def sweep_script(grid: Grid, space: Space, about: str | None) -> typer.Typer:
         preset: PresetFlag = None,
         seeds: SeedsFlag = 2,
         search: Annotated[int, typer.Option(help="Instead of the table, try this many points with Optuna.")] = 0,
+        jpeg: JpegFlag = None,
         dry_run: DryRunFlag = False,
         fresh: FreshFlag = False,
     ) -> None:
-        request = Request(site=site, dataset=dataset, preset=preset, seeds=seeds, search=search, fresh=fresh)
+        request = Request(site=site, dataset=dataset, preset=preset, seeds=seeds, search=search, fresh=fresh, jpeg=jpeg)
         ended(lambda console: _carried_out(request, grid, space, console, dry_run=dry_run))
 
     return app

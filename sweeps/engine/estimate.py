@@ -5,18 +5,23 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from fsar_core.config import RunConfig
-from fsar_core.episode import Clips, Episode
+from fsar_core.episode import Clips
+from fsar_core.fitting import fit
 from fsar_core.frozen import content_id
 from fsar_core.method import Method
+from fsar_core.precision import Precision
+from fsar_core.trial import given_step, random_clips, trial_pass
 from sweeps.engine.plan import Plan
 from sweeps.engine.site import Site
 
 _PROBE_CLASSES = 8
-_PROBE_CLIPS = 8
+_PROBE_PIXELS = 2_000_000
+"""Of a batch on a CPU: 40 frames of 224 pixels a side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,42 +72,108 @@ def recorded(plan: Plan) -> dict[str, float]:
 
 
 def probe(run: RunConfig, site: Site) -> float:
-    """Seconds per optimiser step: one forward and backward pass of a few random clips, scaled to the run's batches."""
+    """Seconds per optimiser step on this machine."""
+    return probe_step(run, site).seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """A step as it was measured, on noise: no clip is read or augmented."""
+
+    seconds: float
+    """Of an optimiser step with all its batches, scaled from the clips that were measured."""
+    clips: int
+    """Of a batch, measured."""
+    of: int
+    """Clips of a batch of the run."""
+    device: str
+    recomputed: bool
+    """Whether backbones computed again what they had not kept."""
+    peak_bytes: int
+    """Of the measured clips: on a GPU the most that tensors took, on a CPU by how much the process grew, where Linux
+    tells it, else 0."""
+
+
+def probe_step(run: RunConfig, site: Site) -> Probed:
+    """Forward and backward of one batch twice, and an update of the weights. On a GPU the whole batch is measured, on a
+    CPU fewer clips of it where they have many pixels. ``peak_bytes`` on a CPU needs a fresh process."""
     torch.set_num_threads(max(1, int(site.cpus_per_run)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    method = run.method.build(frames=run.data.frames, crop=run.data.crop, classes=_PROBE_CLASSES).to(device).train()
-    clips, share = _random_clips(run, device)
-    seconds = min(_timed(method, clips) for _ in range(2))
+    execution = site.execution(device)
+    begun = _held_bytes(device)
+    method = run.method.build(frames=run.data.frames, crop=run.data.crop, classes=_PROBE_CLASSES).to(device)
+    whole = device.type == "cuda" or given_step(run, method) is not None
+    measured = run if whole else _smaller(run)
+    recomputed = fit(method, run, execution, classes=_PROBE_CLASSES)
+    clips, optimizer = random_clips(measured, method, _PROBE_CLASSES, device), run.optimizer.build(method)
     passes = run.batches.per_step if run.batches.kind == "episodes" else 1
-    return seconds * passes / share
+    first = _timed(method, clips, execution.precision)
+    update = _timed_update(optimizer, device)
+    second = _timed(method, clips, execution.precision)
+    count, total = len(clips.videos), _clips_of_batch(run)
+    return Probed(
+        seconds=min(first, second) * passes * total / count + update,
+        clips=count,
+        of=total,
+        device=torch.cuda.get_device_name() if device.type == "cuda" else f"a CPU, {torch.get_num_threads()} threads",
+        recomputed=recomputed,
+        peak_bytes=_peak_bytes(device) - begun,
+    )
 
 
-def _timed(method: Method, clips: Clips) -> float:
+def _timed(method: Method, clips: Clips, precision: Precision) -> float:
     began = time.perf_counter()
-    method(clips).total.backward()
+    trial_pass(method, clips, precision)
     if clips.videos.is_cuda:
         torch.cuda.synchronize()
     return time.perf_counter() - began
 
 
-def _random_clips(run: RunConfig, device: torch.device) -> tuple[Clips, float]:
-    """Clips, and their share of the videos of one batch."""
+def _timed_update(optimizer: torch.optim.Optimizer, device: torch.device) -> float:
+    """Its state is made outside of the time."""
+    optimizer.step()
+    began = time.perf_counter()
+    optimizer.step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def _smaller(run: RunConfig) -> RunConfig:
+    """With batches of fewer clips, where they have too many pixels to wait for."""
+    most = max(1, _PROBE_PIXELS // (run.data.frames * run.data.crop**2))
     batches = run.batches
-    supports = batches.way * batches.shot if batches.kind == "episodes" else 0
-    queries = batches.way if batches.kind == "episodes" else min(_PROBE_CLIPS, batches.size)
-    count = supports + queries
-    videos = torch.rand(count, run.data.frames, 3, run.data.crop, run.data.crop, device=device)
-    ids = torch.arange(count, device=device) % _PROBE_CLASSES
-    masks = has_mask = None
-    if run.method.needs_masks():
-        masks = torch.zeros((count, run.data.frames, run.data.crop, run.data.crop), dtype=torch.uint8, device=device)
-        has_mask = torch.ones((count, run.data.frames), dtype=torch.bool, device=device)
-    clips = Clips(videos=videos, class_ids=ids, masks=masks, has_mask=has_mask)
     if batches.kind == "clips":
-        return clips, count / batches.size
-    labels = torch.arange(batches.way, device=device)
-    episode = Episode(**vars(clips), way=batches.way, shot=batches.shot, query_labels=labels)
-    return episode, count / (batches.way * (batches.shot + batches.queries))
+        return run.model_copy(update={"batches": batches.model_copy(update={"size": min(most, batches.size)})})
+    for smaller in ({}, {"queries": 1}, {"shot": 1}, {"way": 2}):
+        batches = batches.model_copy(update=smaller)
+        if batches.way * (batches.shot + batches.queries) <= most:
+            break
+    return run.model_copy(update={"batches": batches})
+
+
+def _clips_of_batch(run: RunConfig) -> int:
+    batches = run.batches
+    return batches.size if batches.kind == "clips" else batches.way * (batches.shot + batches.queries)
+
+
+def _held_bytes(device: torch.device) -> int:
+    """By tensors on a GPU, else by this process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    return _resident("VmRSS")
+
+
+def _peak_bytes(device: torch.device) -> int:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _resident("VmHWM")
+
+
+def _resident(field: str) -> int:
+    """As Linux tells it; 0 elsewhere."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith(f"{field}:")), 0)
 
 
 def _work(run: RunConfig) -> str:

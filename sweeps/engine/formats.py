@@ -11,6 +11,7 @@ from rich.text import Text
 from sweeps.engine.protocol import protocol
 from sweeps.engine.report import Entry, Grid, grid, places, state_text
 from sweeps.engine.results import CellResult, TableResult
+from sweeps.engine.selection_words import CHOSEN_ON, MARK, chosen_on
 
 _ANY_WIDTH = 10_000
 _RICH = {"best": "bold", "second": "underline", None: ""}
@@ -50,19 +51,19 @@ def escape_markdown(text: str) -> str:
 def terminal(result: TableResult, width: int) -> Group:
     """For a console of so many characters: best bold, second best underlined; one table per column if not all fit."""
     words = grid(result)
-    tables = [_rich(result, words)]
+    tables = [_rich(words)]
     if Console(width=_ANY_WIDTH).measure(tables[0]).maximum > width:
         alone = range(len(words.columns))
-        tables = [_rich(result, Grid(words.columns[i : i + 1], _only(words, i))) for i in alone]
-    return Group(*tables, *(Text(line, style="dim") for line in protocol(result)))
+        tables = [_rich(Grid(words.title, words.columns[i : i + 1], _only(words, i))) for i in alone]
+    return Group(*tables, *(Text(line, style="bold" if line.startswith(MARK) else "dim") for line in protocol(result)))
 
 
 def _only(words: Grid, i: int) -> tuple[tuple[str, tuple[Entry | None, ...]], ...]:
     return tuple((row, entries[i : i + 1]) for row, entries in words.rows)
 
 
-def _rich(result: TableResult, words: Grid) -> RichTable:
-    table = RichTable(title=Text(result.table.title), title_justify="left", header_style="bold")
+def _rich(words: Grid) -> RichTable:
+    table = RichTable(title=Text(words.title), title_justify="left", header_style="bold")
     table.add_column("row")
     for column in words.columns:
         for i, heading in enumerate(column.headings()):
@@ -88,16 +89,18 @@ def csv_text(result: TableResult) -> str:
 
 
 def _csv_line(result: TableResult, cell: CellResult) -> dict[str, object]:
-    mean, ci95 = result.difference(cell) or (None, None)
+    mean, ci95, covers, p = result.difference(cell) or (None, None, None, None)
     printed, evaluation = cell.cell.published, cell.cell.evaluation
     return {
         "table": result.table.name,
         "row": cell.cell.row,
         "column": cell.cell.column,
         "dataset": cell.dataset,
+        "max_seconds": evaluation.max_seconds,
         "way": evaluation.way,
         "shot": evaluation.shot,
         "episodes": evaluation.episodes,
+        CHOSEN_ON: chosen_on(cell.cell.run),
         "state": state_text(cell) or "done",
         "seeds": " ".join(str(seed.seed) for seed in cell.done),
         "accuracy": cell.accuracy,
@@ -106,10 +109,12 @@ def _csv_line(result: TableResult, cell: CellResult) -> dict[str, object]:
         "reference": result.table.reference,
         "difference": mean,
         "difference_ci95": ci95,
+        "difference_covers": covers,
+        "difference_p_holm": p,
         "printed_percent": printed and printed.percent,
         "printed_dataset": printed and printed.dataset,
         "printed_source": printed and printed.source,
         "printed_minus_ours": cell.printed_minus_ours,
-        "train_fingerprint": result.train_fingerprint,
-        "test_fingerprint": result.test_fingerprint,
+        "train_fingerprint": result.fingerprints[cell.cell.run.data.dataset],
+        "test_fingerprint": result.fingerprints[cell.dataset],
     }

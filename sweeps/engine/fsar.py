@@ -2,8 +2,13 @@
 
 import typer
 
+from sweeps.engine.cache_cli import cache
+from sweeps.engine.checkpoints_cli import app as checkpoints_app
+from sweeps.engine.estimate_cli import estimate
+from sweeps.engine.import_cli import import_data
 from sweeps.engine.masks_cli import app as masks_app
 from sweeps.engine.methods_cli import methods
+from sweeps.engine.presets_cli import app as presets_app
 from sweeps.engine.train_cli import train
 
 app = typer.Typer(
@@ -13,6 +18,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+data_app = typer.Typer(
+    help="Data sets: import what is on disk, decode it once.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+data_app.command("import")(import_data)
+data_app.command("cache")(cache)
+
 app.command()(methods)
 app.command()(train)
+app.command()(estimate)
+app.add_typer(data_app, name="data")
+app.add_typer(presets_app, name="presets")
+app.add_typer(checkpoints_app, name="checkpoints")
 app.add_typer(masks_app, name="masks")

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.metadata import version
-from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -15,19 +14,19 @@ from filelock import FileLock
 from torch import Tensor
 
 from fsar_core.aside import remove_abandoned
-from fsar_core.checkpoint import drop_parts, latest_checkpoint, selected_weights
+from fsar_core.checkpoint import latest_checkpoint, selected_weights
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.config import DataConfig
 from fsar_core.data.datasets import DatasetPlace, open_index, open_splits
 from fsar_core.data.folder_scan import Split
-from fsar_core.embedding import known_per_clip
-from fsar_core.evaluate import evaluate
+from fsar_core.features import FeatureStore
 from fsar_core.frozen import Frozen
 from fsar_core.mask_settings import MaskSettings
-from fsar_core.method import Method
+from fsar_core.precision import Precision
 from fsar_core.train import Execution, Progress, TrainState, train
-from sweeps.engine.records import Environment, EvaluationRecord, Origin, Point, RunFolder, RunRecord
+from sweeps.engine.measuring import Measured, measure
+from sweeps.engine.records import Environment, Origin, Point, RunFolder, RunRecord
 from sweeps.engine.run_masks import masks_key, other_masks
 from sweeps.engine.site import Site
 
@@ -54,7 +53,7 @@ class Job(Frozen):
 def carry_out(job: Job, tell: Tell) -> None:
     """Leaves the run's record and its evaluations in its folder. What is there already is not done again."""
     torch.set_num_threads(max(1, int(job.site.cpus_per_run)))
-    execution = Execution(device=_device(job.site), precision=job.site.precision, weights_folder=job.site.weights)
+    execution = job.site.execution(_device(job.site))
     folder = RunFolder(job.folder)
     folder.path.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.path / "run.lock"):  # two sweeps may share a run: the second one waits and finds it done
@@ -62,12 +61,12 @@ def carry_out(job: Job, tell: Tell) -> None:
             remove_abandoned(own)
         record = folder.record()
         if record is None:
-            _Training(job, folder, execution, tell).finish()
+            record = _Training(job, folder, execution, tell).finish()
         else:
             _refuse_other_masks(job, folder, record.masks)
         missing = [evaluation for evaluation in job.missing if not _measured(job, folder, evaluation)]
         if missing:
-            _measure(job, missing, folder, execution.device)
+            _measure(job, missing, folder, record.environment.precision, execution.device)
         folder.clear_failure()
 
 
@@ -99,26 +98,27 @@ class _Training:
         self._began = self._saved = self._told = time.monotonic()
         self._untold = list(self._history)
 
-    def finish(self) -> None:
-        """Trains to the last step and writes the record."""
-        train(self._state, self._clips["train"], self._clips["val"], self._execution, self._report)
-        self._folder.write_record(
-            RunRecord(
-                run=self._job.run,
-                origin=self._job.origin,
-                fingerprint=self._job.fingerprints[self._job.run.data.dataset],
-                masks=self._clips["train"].mask_fingerprint(),
-                environment=_environment(self._execution.device),
-                started_ms=self._started_ms,
-                ended_ms=_now_ms(),
-                train_seconds=self._seconds(),
-                resumed_at=tuple(self._resumed_at),
-                history=tuple(self._history),
-                best_step=self._state.best_step,
-                val_accuracy=self._state.best_val,
-            )
+    def finish(self) -> RunRecord:
+        """Trains to the last step, writes the record and gives it."""
+        selecting = self._clips[self._job.run.selection.on]
+        train(self._state, self._clips["train"], selecting, self._execution, self._report)
+        record = RunRecord(
+            run=self._job.run,
+            origin=self._job.origin,
+            fingerprint=self._job.fingerprints[self._job.run.data.dataset],
+            masks=self._clips["train"].mask_fingerprint(),
+            environment=_environment(self._execution),
+            started_ms=self._started_ms,
+            ended_ms=_now_ms(),
+            train_seconds=self._seconds(),
+            resumed_at=tuple(self._resumed_at),
+            history=tuple(self._history),
+            best_step=self._state.best_step,
+            val_accuracy=self._state.best_val,
         )
+        self._folder.write_record(record)
         self._tell(self._state.step, self._untold)
+        return record
 
     def _report(self, progress: Progress, state: TrainState) -> None:
         now = time.monotonic()
@@ -126,7 +126,7 @@ class _Training:
         if looked or progress.step == 1:
             metrics = {f"train/{name}": loss for name, loss in progress.losses.items()} | {"train/lr": progress.lr}
             if progress.val_accuracy is not None:
-                metrics["val/accuracy"] = progress.val_accuracy
+                metrics[f"{state.run.selection.on}/accuracy"] = progress.val_accuracy
             point = Point(step=progress.step, time_ms=_now_ms(), metrics=metrics)
             self._history.append(point)
             self._untold.append(point)
@@ -156,51 +156,20 @@ def _measured(job: Job, folder: RunFolder, evaluation: EvalConfig) -> bool:
     return folder.evaluation(evaluation.eval_id(job.run), fingerprint) is not None
 
 
-def _measure(job: Job, missing: list[EvalConfig], folder: RunFolder, device: torch.device) -> None:
-    """Those of one method on one data set share one pass over its test videos."""
-    weights = _weights(folder)
-    classes = len(_splits(job, job.run.data)["train"].labels)
-    alike = groupby(sorted(missing, key=_embedding), key=_embedding)
-    for group in (list(same) for _, same in alike):
-        data = job.run.data.model_copy(update={"dataset": group[0].dataset or job.run.data.dataset})
-        test = _splits(job, data)["test"]
-        config = (group[0].method or job.run.method).for_test()
-        method = config.build(frames=data.frames, crop=data.crop, classes=classes)
-        method.load_state_dict(drop_parts(weights, keep=method))
-        method.to(device)
-        known = known_per_clip(method, test, device, group[0].frame_sampling)
-        for evaluation in group:
-            _measure_one(job, folder, evaluation, method, test, device, known)
-
-
-def _measure_one(
-    job: Job,
-    folder: RunFolder,
-    evaluation: EvalConfig,
-    method: Method,
-    test: ClipSource,
-    device: torch.device,
-    known: Mapping[str, Tensor],
+def _measure(
+    job: Job, missing: list[EvalConfig], folder: RunFolder, precision: Precision, device: torch.device
 ) -> None:
-    began = time.monotonic()
-    result = evaluate(method, test, evaluation, device, known)
-    record = EvaluationRecord(
-        run_id=job.run.run_id(),
-        evaluation=evaluation,
-        fingerprint=test.fingerprint,
-        accuracy=result.accuracy,
-        ci95=result.ci95,
-        per_class=result.per_class,
-        seconds=time.monotonic() - began,
-        ended_ms=_now_ms(),
+    trained = Measured(
+        run=job.run,
+        folder=folder,
+        weights=_weights(folder),
+        classes=len(_splits(job, job.run.data)["train"].labels),
+        precision=precision,
+        device=device,
+        features=FeatureStore(job.site.cache / "features", int(job.site.features_gib * 2**30)),
         origin=job.origin,
     )
-    folder.write_evaluation(evaluation.eval_id(job.run), record, result.correct)
-
-
-def _embedding(evaluation: EvalConfig) -> str:
-    """Equal for evaluations that see the same features."""
-    return evaluation.model_dump_json(include={"dataset", "frame_sampling", "method"})
+    measure(trained, missing, lambda data: _splits(job, data)["test"])
 
 
 def _splits(job: Job, data: DataConfig, masks: MaskSettings | None = None) -> Mapping[Split, ClipSource]:
@@ -254,12 +223,13 @@ def _device(site: Site) -> torch.device:
     return torch.device("cuda")
 
 
-def _environment(device: torch.device) -> Environment:
+def _environment(execution: Execution) -> Environment:
+    device = execution.device
     name = (
         torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU, {os.cpu_count()} cores"
     )
     versions = {package: version(package) for package in _NAMED_VERSIONS}
-    return Environment(host=platform.node(), device=name, versions=versions)
+    return Environment(host=platform.node(), device=name, precision=execution.precision, versions=versions)
 
 
 def _now_ms() -> int:

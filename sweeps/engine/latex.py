@@ -15,7 +15,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "±": r"$\pm$", "−": "$-$", "×": r"$\times$", "≥": r"$\geq$",
     "≤": r"$\leq$", "→": r"$\rightarrow$", "<": r"$<$", ">": r"$>$", "“": "``", "”": "''", "–": "--", "·": r"$\cdot$",
-    "†": r"$^\dagger$",
+    "†": r"$^\dagger$", "‡": r"$^\ddagger$",
     **{letter: f"$\\{name}$" for letter, name in _GREEK.items()},
 }  # fmt: skip
 
@@ -42,7 +42,7 @@ def latex(result: TableResult) -> str:
             r"% needs \usepackage{booktabs}",
             r"\begin{table}[t]",
             r"\centering",
-            rf"\caption{{{escape_latex(result.table.title)}}}",
+            rf"\caption{{{escape_latex(words.title)}}}",
             rf"\begin{{tabular}}{{l{'r' * sum(widths)}}}",
             r"\toprule",
             " & ".join(["", *spans]) + r" \\",

@@ -42,8 +42,8 @@ def html_page(result: TableResult) -> str:
     ]
     notes = "".join(f"<li>{esc(line)}</li>" for line in protocol(result))
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{esc(result.table.title)}</title>'
-        f"<style>{_STYLE}</style></head>\n<body><h1>{esc(result.table.title)}</h1>\n<div><table><thead>"
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{esc(words.title)}</title>'
+        f"<style>{_STYLE}</style></head>\n<body><h1>{esc(words.title)}</h1>\n<div><table><thead>"
         f"<tr><th></th>{spans}</tr>\n<tr><th>row</th>{heads}</tr></thead>\n<tbody>\n"
         + "\n".join(rows)
         + f"\n</tbody></table></div>\n<ul>{notes}</ul></body></html>\n"

@@ -14,6 +14,7 @@ from matplotlib.typing import RcKeyType
 
 from search_spaces.table import Axis
 from sweeps.engine.results import CellResult, TableResult
+from sweeps.engine.selection_words import SHORT, chosen_on_test, marked
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette: told apart by every kind of colour vision."""
@@ -50,7 +51,8 @@ def _lines(result: TableResult, axis: Axis) -> Figure:
         cells = result.column(column)
         on_axis = [cell for cell in cells if _on_axis(cell, axis)]
         for i, group in enumerate(groups):
-            _line(panel, axis, [c for c in on_axis if str(c.cell.settings[axis.group]) == group], group, i, len(groups))
+            own = [c for c in on_axis if str(c.cell.settings[axis.group]) == group]
+            _line(panel, axis, own, _marked(group, own), i, len(groups))
         for i, cell in enumerate(c for c in cells if not _on_axis(c, axis) and c.state == "done"):
             _level(panel, cell, i)
         ticks = sorted({_x(cell, axis) for cell in result.cells if _on_axis(cell, axis)})
@@ -99,7 +101,12 @@ def _line(panel: Axes, axis: Axis, cells: list[CellResult], group: str, i: int, 
 def _level(panel: Axes, cell: CellResult, i: int) -> None:
     level, ci95 = _percent(cell), _ci95(cell)
     panel.axhline(
-        level, color="0.35", linestyle=_DASHES[i % len(_DASHES)], linewidth=1.1, label=_label(cell.cell.row), zorder=2
+        level,
+        color="0.35",
+        linestyle=_DASHES[i % len(_DASHES)],
+        linewidth=1.1,
+        label=_marked(_label(cell.cell.row), [cell]),
+        zorder=2,
     )
     panel.axhspan(level - ci95, level + ci95, color="0.35", alpha=0.10, linewidth=0, zorder=1)
 
@@ -118,7 +125,8 @@ def _bars(result: TableResult) -> Figure:
         panel.tick_params(axis="y", length=0)
         panel.set_xlabel(_measure(result))
         _head(panel, result, column)
-    panels[0].set_yticks(range(len(rows)), [_label(row) for row in rows])
+    of_row = {row: [cell for cell in result.cells if cell.cell.row == row] for row in rows}
+    panels[0].set_yticks(range(len(rows)), [_marked(_label(row), of_row[row]) for row in rows])
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
     _legend(figure, panels)
     return figure
@@ -132,7 +140,8 @@ def _bar(panel: Axes, cell: CellResult, place: int, *, reference: bool) -> None:
         printed = cell.cell.published.percent
         panel.plot(printed, place, marker="o", linestyle="none", color="black", markerfacecolor="white", label=_PRINTED)
     panel.annotate(
-        f"{level:.1f}", (1, place), xytext=(4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+        marked(f"{level:.1f}", cell.cell.run), (1, place),
+        xytext=(4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
         va="center", fontsize=8,
     )  # fmt: skip
 
@@ -159,7 +168,8 @@ def _head(panel: Axes, result: TableResult, column: str) -> None:
 
 def _measure(result: TableResult) -> str:
     datasets = dict.fromkeys(cell.dataset for cell in result.cells)
-    return f"accuracy on {', '.join(datasets)} (%)"
+    text = f"accuracy on {', '.join(datasets)} (%)"
+    return f"{text}\n{SHORT}" if any(chosen_on_test(cell.cell.run) for cell in result.cells) else text
 
 
 def _legend(figure: Figure, panels: list[Axes]) -> None:
@@ -177,6 +187,11 @@ def _legend(figure: Figure, panels: list[Axes]) -> None:
 def _label(row: str) -> str:
     """Short enough to leave room for the figure."""
     return row if len(row) <= _LONGEST_LABEL else f"{row[: _LONGEST_LABEL - 1].rstrip()}…"
+
+
+def _marked(name: str, cells: list[CellResult]) -> str:
+    """Of a line or a row, as soon as one of its numbers needs the mark."""
+    return next((marked(name, cell.cell.run) for cell in cells if chosen_on_test(cell.cell.run)), name)
 
 
 def _on_axis(cell: CellResult, axis: Axis) -> bool:

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable
 
+from sweeps.engine.data_words import pixels
 from sweeps.engine.results import CellResult, TableResult
+from sweeps.engine.selection_words import cautions, weights_line
 
 DAGGER = "†"
 """Marks printed values that come from other data than ours."""
 
 
 def protocol(result: TableResult) -> tuple[str, ...]:
-    """Data, sampling, selection, seeds, episodes, the meaning of ±, where printed numbers come from; a line each."""
+    """What to beware of, data, sampling, selection, seeds, episodes, the meaning of ±, where printed numbers come from;
+    a line each."""
     runs = [cell.cell.run for cell in result.cells]
     lines = [
+        *cautions(runs),
         _data(result),
         "Frames: "
         + _each(
@@ -20,8 +24,9 @@ def protocol(result: TableResult) -> tuple[str, ...]:
             for cell, run in zip(result.cells, runs, strict=True)
         )
         + ".",
+        "Pixels: " + _each(pixels(run.data) for run in runs) + ".",
         "Training: " + _each(map(_training, result.cells)) + _shared(result) + ".",
-        "Weights: " + _each(map(_selection, result.cells)) + "; test is never used to choose.",
+        weights_line(runs),
         f"Seeds: {', '.join(map(str, result.seeds))}; {_complete(result)}.",
         "Test episodes: " + _each(map(_episodes, result.cells)) + "; the same for every row.",
         _meaning(result),
@@ -53,7 +58,8 @@ def _data(result: TableResult) -> str:
         run if run == tested else f"{run}, tested on {tested}"
         for run, tested in ((cell.cell.run.data.dataset, cell.dataset) for cell in result.cells)
     )
-    return f"Data: {datasets}; fingerprint of training {result.train_fingerprint}, of test {result.test_fingerprint}."
+    prints = ", ".join(f"{name} {fingerprint}" for name, fingerprint in result.fingerprints.items())
+    return f"Data: {datasets}; fingerprints: {prints}."
 
 
 def _training(cell: CellResult) -> str:
@@ -76,15 +82,6 @@ def _short_commit(commit: str) -> str:
     return digest[:12] + plus + changes
 
 
-def _selection(cell: CellResult) -> str:
-    run = cell.cell.run
-    if run.selection.keep == "last":
-        return "those of the last step"
-    if run.batches.kind == "clips":
-        return "chosen on held-out training clips"
-    return f"chosen on val ({run.selection.episodes:,} episodes each look)"
-
-
 def _complete(result: TableResult) -> str:
     done = sum(cell.state == "done" for cell in result.cells)
     return f"{done} of {len(result.cells)} cells complete"
@@ -93,7 +90,21 @@ def _complete(result: TableResult) -> str:
 def _episodes(cell: CellResult) -> str:
     e = cell.cell.evaluation
     queries = "1 query" if e.queries == 1 else f"{e.queries} queries"
-    return f"{e.episodes:,} {e.way}-way {e.shot}-shot with {queries} per class (episode seed {e.seed})"
+    text = f"{e.episodes:,} {e.way}-way {e.shot}-shot with {queries} per class (episode seed {e.seed})"
+    return text if e.max_seconds is None else f"{text} {_short_clips(cell)}"
+
+
+def _short_clips(cell: CellResult) -> str:
+    """Which clips, and what had to be left out; known once a seed is measured."""
+    text = f"of clips up to {cell.cell.evaluation.max_seconds:g} s"
+    record = next((seed.record for seed in cell.done if seed.record), None)
+    if record is None or record.clips is None:
+        return text
+    text += f" ({record.clips:,} clips"
+    if record.too_small:
+        left_out = ", ".join(f"{label!r} with {count}" for label, count in record.too_small.items())
+        text += f"; classes with too few left out: {left_out}"
+    return text + ")"
 
 
 def _meaning(result: TableResult) -> str:
@@ -102,7 +113,15 @@ def _meaning(result: TableResult) -> str:
         text += " of the mean over seeds, in brackets the sample standard deviation over seeds"
     if result.table.reference is not None:
         text += f"; differences, in points, are to “{result.table.reference}”, paired episode by episode"
+        text += _covered(result)
     return text + "."
+
+
+def _covered(result: TableResult) -> str:
+    covers = {found.covers for cell in result.cells if (found := result.difference(cell)) is not None}
+    if "seeds and episodes" in covers:
+        return ", and their ± covers other seeds and episodes, with one spread over seeds for all rows of a column"
+    return ", and their ± says nothing about other seeds" if covers else ""
 
 
 def _each(texts: Iterable[str]) -> str:

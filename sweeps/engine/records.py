@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from fsar_core.aside import written_aside
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.frozen import Frozen
+from fsar_core.precision import Precision
 
 
 class Point(Frozen):
@@ -35,6 +37,8 @@ class Environment(Frozen):
 
     host: str
     device: str
+    precision: Precision = "fp32"
+    """Its measurements are made in the same one."""
     versions: dict[str, str]
 
 
@@ -76,6 +80,12 @@ class EvaluationRecord(Frozen):
     ci95: float
     """1.96 standard errors over episodes, as the literature prints it."""
     per_class: dict[str, float]
+    precision: Precision = "fp32"
+    """Of sampler, backbone and steps; heads always compute in float32."""
+    clips: int | None = None
+    """Test clips from which the episodes were drawn; None where that was not noted."""
+    too_small: dict[str, int] = Field(default_factory=dict)
+    """Test classes without enough short clips, left out with so many."""
     seconds: float
     ended_ms: int
     origin: Origin

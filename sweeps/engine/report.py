@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from sweeps.engine.protocol import DAGGER
-from sweeps.engine.results import CellResult, Interval, TableResult
+from sweeps.engine.results import CellResult, TableResult
+from sweeps.engine.selection_words import chosen_on_test, marked, titled
 
 Rank = Literal["best", "second"]
 T = TypeVar("T")
@@ -18,7 +19,8 @@ class Entry:
     value: str
     """Our accuracy in per cent, or why there is none: ``pending 1/2 seeds``, ``failed``."""
     spread: str
-    """`` ± 0.9 (0.4)``: 95 % interval over episodes, standard deviation over seeds. Empty for unfinished cells."""
+    """`` ± 0.9 (0.4)``: 95 % interval over episodes, standard deviation over seeds; with a mark where the weights were
+    chosen on test. Empty for unfinished cells."""
     rank: Rank | None
     difference: str
     printed: str
@@ -48,6 +50,7 @@ class Column:
 class Grid:
     """A table in words."""
 
+    title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, tuple[Entry | None, ...]], ...]
     """Row name, and an entry per column; None where the table has no cell."""
@@ -64,7 +67,7 @@ def grid(result: TableResult) -> Grid:
 
     columns = tuple(_column(result, name) for name in result.table.columns())
     rows = tuple((row, tuple(entry(row, column.name) for column in columns)) for row in result.table.rows())
-    return Grid(columns, rows)
+    return Grid(titled(result.table.title, (cell.cell.run for cell in result.cells)), columns, rows)
 
 
 def places(
@@ -106,7 +109,7 @@ def _entry(result: TableResult, cell: CellResult, rank: Rank | None, digits: int
     if unfinished or cell.accuracy is None or cell.ci95 is None:
         return Entry(unfinished, "", None, "", printed)
     sd = "" if cell.seed_sd is None else f" ({100 * cell.seed_sd:.{digits}f})"
-    spread = f" ± {100 * cell.ci95:.{digits}f}{sd}"
+    spread = marked(f" ± {100 * cell.ci95:.{digits}f}{sd}", cell.cell.run)
     return Entry(f"{100 * cell.accuracy:.{digits}f}", spread, rank, _difference(result, cell, digits), printed)
 
 
@@ -114,10 +117,11 @@ def _difference(result: TableResult, cell: CellResult, digits: int) -> str:
     if cell.cell.row == result.table.reference:
         return "reference"
     reference = None if result.table.reference is None else result.at(result.table.reference, cell.cell.column)
-    found: Interval | None = result.difference(cell)
+    found = result.difference(cell)
     if found is None or reference is None or reference.state != "done":
         return ""
-    return f"{points(found.mean, digits)} ± {100 * found.ci95:.{digits}f}"
+    text = f"{points(found.mean, digits)} ± {100 * found.ci95:.{digits}f}"
+    return text if chosen_on_test(cell.cell.run) else marked(text, reference.cell.run)
 
 
 def _printed(result: TableResult, cell: CellResult) -> str:
@@ -149,8 +153,9 @@ def _printed_datasets(result: TableResult, column: str) -> tuple[str, ...]:
 
 
 def _ranks(cells: tuple[CellResult, ...]) -> dict[str, Rank]:
-    """By row. Equal accuracies share a rank."""
-    complete = {cell.cell.row: cell.accuracy for cell in cells if cell.state == "done" and cell.accuracy is not None}
+    """By row. Equal accuracies share a rank. Weights chosen on test do not compete with others."""
+    honest = tuple(cell for cell in cells if not chosen_on_test(cell.cell.run)) or cells
+    complete = {cell.cell.row: cell.accuracy for cell in honest if cell.state == "done" and cell.accuracy is not None}
     if len(complete) < 2:
         return {}
     names: tuple[Rank, Rank] = ("best", "second")

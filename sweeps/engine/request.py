@@ -12,16 +12,17 @@ import torch
 from pydantic import ValidationError
 
 from fsar_core.backbones import Pretrained, PretrainedConfig, WeightsError, fitting_weights
-from fsar_core.config import EvalConfig, RunConfig
+from fsar_core.config import RunConfig
 from fsar_core.data.clip_index import BadDataset, ClipIndex
 from fsar_core.data.config import DATASET_NAME
 from fsar_core.data.datasets import DatasetPlace, open_index
-from fsar_core.data.episodes import shortage
-from fsar_core.data.folder_scan import Split
 from fsar_core.presets import PRESETS, Recipe, default_preset
+from fsar_core.presets.coding import with_jpeg
 from search_spaces.table import TableError
+from sweeps.engine.data_faults import Wanted, data_faults, datasets_of, subset_lines
 from sweeps.engine.records import bytes_free
 from sweeps.engine.run_masks import mask_faults, mask_fingerprint, masks_key
+from sweeps.engine.selection_words import chosen_on_test
 from sweeps.engine.site import BadRequest, Site, described, load_site
 from sweeps.engine.watch import Display
 
@@ -42,6 +43,8 @@ class Request:
     search: int = 0
     """Points of a search; 0: the table."""
     fresh: bool = False
+    jpeg: int | None = None
+    """Quality at which frames are stored; None: exact ones."""
     faults: tuple[str, ...] = ()
     """What is wrong with flags that only one command has; nothing else is asked for then."""
 
@@ -56,21 +59,19 @@ class Prepared:
     index: ClipIndex
     seeds: tuple[int, ...]
     fresh: bool
+    others: tuple[ClipIndex, ...] = ()
+    """Further data sets, on which runs are tested."""
     masks: str | None = None
     """Fingerprint of the instance masks of the train clips; None where no run needs them."""
 
     def fingerprints(self) -> dict[str, str]:
         """By data set; where runs need instance masks, theirs too (``masks_key``)."""
-        own = {self.index.dataset: self.index.fingerprint}
+        own = {index.dataset: index.fingerprint for index in (self.index, *self.others)}
         return own if self.masks is None else own | {masks_key(self.index.dataset): self.masks}
 
 
-Wanted = list[tuple[RunConfig, EvalConfig | None]]
-"""Runs and what is measured on them; None: the training alone."""
-
-
 def prepare(request: Request, display: Display, asks: Callable[[Recipe], Wanted] = lambda _: []) -> Prepared:
-    """Checks flags, site, disk, data set and what is asked of it. Raises BadRequest with all faults together.
+    """Checks flags, site, disk, data sets and what is asked of them. Raises BadRequest with all faults together.
 
     ``asks`` gives the runs of the request; its ValidationError or TableError is a fault like others.
     """
@@ -80,47 +81,84 @@ def prepare(request: Request, display: Display, asks: Callable[[Recipe], Wanted]
     place = None if site is None else _tried(faults, lambda: site.place(request.dataset))
     if site is not None:
         faults += storage_faults(site.storage) + storage_faults(site.cache)
-    index = None
-    if place is not None and not any("cannot be written" in fault for fault in faults):
-        index = _tried(faults, lambda: open_index(place, display.counting))
+    writable = not any("cannot be written" in fault for fault in faults)
+    index = _tried(faults, lambda: open_index(place, display.counting)) if place is not None and writable else None
     recipe = None
+    wanted: Wanted = []
+    others: tuple[ClipIndex, ...] = ()
     if preset in PRESETS and not request.faults and re.fullmatch(DATASET_NAME, request.dataset):
-        recipe = PRESETS[preset](request.dataset)
-        faults += _asked_faults(asks, recipe, site, place, index)
+        recipe = with_jpeg(PRESETS[preset](request.dataset), request.jpeg)
+        wanted = _asked(faults, asks, recipe)
+        if site is not None and writable:
+            further = tuple(name for name in datasets_of(wanted) if name != request.dataset)
+            others = _opened(faults, site, further, display)
+        faults += _wanted_faults(wanted, site, place, index, others)
+        faults += search_faults(request, preset, wanted)
     if faults or site is None or place is None or index is None or recipe is None:
         raise BadRequest(faults)
-    if index.excluded:
-        lines = [f"left out, because they cannot be read: {len(index.excluded)} videos of {index.dataset}"]
-        lines += [f"  {name}: {reason}" for name, reason in index.excluded]
-        display.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    _tell_left_out((index, *others), wanted, display)
     return Prepared(
         site=site,
         recipe=recipe,
-        preset=preset,
+        preset=preset if request.jpeg is None else f"{preset}-jpeg{request.jpeg}",
         index=index,
+        others=others,
         seeds=tuple(range(request.seeds)),
         fresh=request.fresh,
-        masks=mask_fingerprint(place, index, (run for run, _ in asks(recipe))),
+        masks=mask_fingerprint(place, index, (run for run, _ in wanted)),
     )
 
 
-def _asked_faults(
-    asks: Callable[[Recipe], Wanted],
-    recipe: Recipe,
+def _asked(faults: list[str], asks: Callable[[Recipe], Wanted], recipe: Recipe) -> Wanted:
+    try:
+        return asks(recipe)
+    except ValidationError as error:
+        faults += [f"the grid of this sweep: {line}" for line in described(error)]
+    except TableError as error:
+        faults += error.faults
+    return []
+
+
+def _opened(faults: list[str], site: Site, datasets: Iterable[str], display: Display) -> tuple[ClipIndex, ...]:
+    """The data sets that can be opened; the others are faults."""
+    indices = [_tried(faults, lambda name=name: open_index(site.place(name), display.counting)) for name in datasets]
+    return tuple(index for index in indices if index is not None)
+
+
+def _wanted_faults(
+    wanted: Wanted,
     site: Site | None,
     place: DatasetPlace | None,
     index: ClipIndex | None,
+    others: tuple[ClipIndex, ...],
 ) -> list[str]:
-    try:
-        wanted = asks(recipe)
-    except ValidationError as error:
-        return [f"the grid of this sweep: {line}" for line in described(error)]
-    except TableError as error:
-        return list(error.faults)
-    clips = [] if index is None else clip_faults(index, wanted)
+    faults = data_faults({own.dataset: own for own in (index, *others) if own is not None}, wanted)
     if place is not None and index is not None:
-        clips += mask_faults(place, index, (run for run, _ in wanted))
-    return clips + ([] if site is None else weight_faults(site, (run for run, _ in wanted)))
+        faults += mask_faults(place, index, (run for run, _ in wanted))
+    return faults + ([] if site is None else weight_faults(site, (run for run, _ in wanted)))
+
+
+def search_faults(request: Request, preset: str, wanted: Wanted) -> list[str]:
+    """Why a search cannot have these runs: it looks at val alone."""
+    if not request.search or not any(chosen_on_test(run) for run, _ in wanted):
+        return []
+    honest = [name for name, own in PRESETS.items() if own(request.dataset).selection.on == "val"]
+    return [
+        f"--search looks at val only, but preset {preset!r} chooses weights on test; "
+        f"search with a preset that does not: {', '.join(honest)}"
+    ]
+
+
+def _tell_left_out(indices: tuple[ClipIndex, ...], wanted: Wanted, display: Display) -> None:
+    """Videos that cannot be read, and how large subsets of test clips are."""
+    lines: list[str] = []
+    for index in indices:
+        if index.excluded:
+            lines.append(f"left out, because they cannot be read: {len(index.excluded)} videos of {index.dataset}")
+            lines += [f"  {name}: {reason}" for name, reason in index.excluded]
+    lines += subset_lines({index.dataset: index for index in indices}, wanted)
+    if lines:
+        display.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _flag_faults(request: Request, preset: str) -> list[str]:
@@ -133,34 +171,11 @@ def _flag_faults(request: Request, preset: str) -> list[str]:
         faults.append(
             "--fresh repeats the trainings of a table, a search goes on with its study; leave one of them out"
         )
+    if request.jpeg is not None and not 1 <= request.jpeg <= 100:
+        faults.append(f"--jpeg must be a quality from 1 to 100, got {request.jpeg}")
     if preset not in PRESETS:
         faults.append(f"--preset must be one of {', '.join(sorted(PRESETS))}, got {preset!r}")
     return faults
-
-
-def clip_faults(index: ClipIndex, wanted: Iterable[tuple[RunConfig, EvalConfig | None]]) -> list[str]:
-    """Why the data set is too small for these runs and evaluations; each reason once."""
-    faults: dict[str, None] = {}
-
-    def check(split: Split, way: int, shot: int, queries: int) -> None:
-        labels = index.labels(split)
-        counts = [sum(clip.label == label for clip in index.of(split)) for label in labels]
-        faults.update(dict.fromkeys(shortage(labels, counts, split=split, way=way, shot=shot, queries=queries)))
-
-    seen: set[tuple[object, ...]] = set()
-    for run, evaluation in wanted:
-        batches = run.batches
-        shapes: list[tuple[Split, int, int, int]] = []
-        if batches.kind == "episodes":
-            shapes.append(("train", batches.way, batches.shot, batches.queries))
-            shapes.append(("val", 2, batches.shot, 1))
-        if evaluation is not None:
-            shapes.append(("test", evaluation.way, evaluation.shot, evaluation.queries))
-        for shape in shapes:
-            if shape not in seen:
-                seen.add(shape)
-                check(*shape)
-    return list(faults)
 
 
 def weight_faults(site: Site, runs: Iterable[RunConfig]) -> list[str]:

@@ -1,6 +1,6 @@
 """From run folders to the numbers of a table: one pass over the files, each read once even where cells share a run."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -11,15 +11,23 @@ from numpy.typing import NDArray
 from fsar_core.config import RunConfig
 from search_spaces.table import Cell, Table
 from sweeps.engine.records import EvaluationRecord, RunFolder, RunRecord, Store
+from sweeps.engine.statistics.comparisons import holm
+from sweeps.engine.statistics.intervals import Covers, Estimate, accuracy, difference, pooled_spread
+from sweeps.engine.statistics.outcomes import Outcomes
 
 State = Literal["done", "pending", "failed"]
 
 
-class Interval(NamedTuple):
-    """A mean and 1.96 of its standard errors over episodes, both as fractions."""
+class Difference(NamedTuple):
+    """Of a cell to the reference row of its column; a fraction."""
 
     mean: float
     ci95: float
+    """Half width of the 95 % interval."""
+    covers: Covers
+    """``episodes`` where no row of the column has two seeds: then it is about these trained weights only."""
+    p: float
+    """Two-sided, of no difference; corrected (Holm) for the number of differences in the column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +71,17 @@ class CellResult:
 
     @cached_property
     def ci95(self) -> float | None:
-        """Over episodes, of their accuracies averaged over the finished seeds: every seed meets the same episodes."""
-        return interval(_over_seeds(self.done)).ci95 if self.done else None
+        """Over episodes, of their accuracies averaged over the finished seeds: every seed meets the same episodes.
+
+        0 for a single episode.
+        """
+        found = self.outcomes([seed.seed for seed in self.done])
+        return None if found is None else accuracy(found).literature95 if found.episodes > 1 else 0.0
+
+    def outcomes(self, seeds: Collection[int]) -> Outcomes | None:
+        """Of those of the finished seeds that are named; None without any."""
+        found = [s.accuracies for s in self.done if s.seed in seeds and s.accuracies is not None]
+        return Outcomes(np.stack(found)) if found else None
 
     @property
     def seed_sd(self) -> float | None:
@@ -99,8 +116,8 @@ class TableResult:
 
     table: Table
     seeds: tuple[int, ...]
-    train_fingerprint: str
-    test_fingerprint: str
+    fingerprints: Mapping[str, str]
+    """By data set, of those that the cells are trained or tested on."""
     cells: tuple[CellResult, ...]
 
     @cached_property
@@ -114,19 +131,38 @@ class TableResult:
     def column(self, column: str) -> tuple[CellResult, ...]:
         return tuple(result for result in self.cells if result.cell.column == column)
 
-    def difference(self, result: CellResult) -> Interval | None:
-        """Cell minus reference row of its column, as fractions: paired by episode, averaged over the seeds both have.
+    def difference(self, result: CellResult) -> Difference | None:
+        """Cell minus reference row of its column: paired by episode, averaged over the seeds both have.
 
         None for the reference itself, without a common finished seed, and where the two met other episodes.
         """
-        reference = None if self.table.reference is None else self.at(self.table.reference, result.cell.column)
-        if reference is None or reference is result or _episodes(reference.cell) != _episodes(result.cell):
-            return None
-        common = {seed.seed for seed in result.done} & {seed.seed for seed in reference.done}
-        if not common:
-            return None
-        ours, theirs = (_over_seeds([s for s in side.done if s.seed in common]) for side in (result, reference))
-        return interval(ours - theirs)
+        return self._differences.get((result.cell.row, result.cell.column))
+
+    @cached_property
+    def _differences(self) -> dict[tuple[str, str], Difference]:
+        found: dict[tuple[str, str], Difference] = {}
+        for column in dict.fromkeys(result.cell.column for result in self.cells):
+            estimates = self._estimates(column)
+            adjusted = holm([own.p() for own in estimates.values()])
+            for (row, own), p in zip(estimates.items(), adjusted, strict=True):
+                found[row, column] = Difference(own.value, own.half_width(), own.covers, p)
+        return found
+
+    def _estimates(self, column: str) -> dict[str, Estimate]:
+        """By row. Few seeds tell little of a row's spread over seeds, so that the rows of a column share theirs."""
+        reference = None if self.table.reference is None else self.at(self.table.reference, column)
+        if reference is None:
+            return {}
+        alike = [r for r in self.column(column) if _episodes(r.cell) == _episodes(reference.cell)]
+        rows = [row.outcomes(self.seeds) for row in alike]
+        spread = pooled_spread(row for row in rows if row is not None)
+        found: dict[str, Estimate] = {}
+        for result in alike:
+            common = {seed.seed for seed in result.done} & {seed.seed for seed in reference.done}
+            ours, theirs = result.outcomes(common), reference.outcomes(common)
+            if result is not reference and ours is not None and theirs is not None:
+                found[result.cell.row] = difference(ours, theirs, spread)
+        return found
 
     @property
     def state(self) -> State:
@@ -145,19 +181,15 @@ class UnreadableResultError(Exception):
         )
 
 
-def collect(
-    table: Table, seeds: Sequence[int], store: Store, train_fingerprint: str, test_fingerprint: str
-) -> TableResult:
-    """Reads what is recorded of a table. Raises UnreadableResultError for a damaged file; missing ones are pending."""
-    reader = _Reader(store, train_fingerprint, test_fingerprint)
+def collect(table: Table, seeds: Sequence[int], store: Store, fingerprints: Mapping[str, str]) -> TableResult:
+    """Reads what is recorded of a table; ``fingerprints``, by name, must know all its data sets.
+
+    Raises UnreadableResultError for a damaged file; missing ones are pending.
+    """
+    reader = _Reader(store, fingerprints)
     cells = tuple(CellResult(cell, tuple(reader.seed(cell, seed) for seed in seeds)) for cell in table.cells)
-    return TableResult(table, tuple(seeds), train_fingerprint, test_fingerprint, cells)
-
-
-def interval(values: NDArray[np.float64]) -> Interval:
-    """Mean and 1.96 * sd / sqrt(n) of independent values; 0 for a single one."""
-    spread = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-    return Interval(float(values.mean()), float(spread))
+    named = {name for cell in cells for name in (cell.cell.run.data.dataset, cell.dataset)}
+    return TableResult(table, tuple(seeds), {name: fingerprints[name] for name in sorted(named)}, cells)
 
 
 class _Run(NamedTuple):
@@ -170,8 +202,8 @@ class _Run(NamedTuple):
 class _Reader:
     """Remembers what it has read."""
 
-    def __init__(self, store: Store, train_fingerprint: str, test_fingerprint: str) -> None:
-        self.store, self.train, self.test = store, train_fingerprint, test_fingerprint
+    def __init__(self, store: Store, fingerprints: Mapping[str, str]) -> None:
+        self.store, self.fingerprints = store, fingerprints
         self.runs: dict[str, _Run] = {}
         self.measured: dict[tuple[str, str], tuple[EvaluationRecord, NDArray[np.float64]] | None] = {}
 
@@ -180,28 +212,32 @@ class _Reader:
         run, eval_id = self.run(config), cell.evaluation.eval_id(config)
         place = (run.key, eval_id)
         if place not in self.measured:
-            self.measured[place] = self._read(run.folder, eval_id)
+            fingerprint = self.fingerprints[cell.evaluation.dataset or config.data.dataset]
+            self.measured[place] = self._read(run.folder, eval_id, fingerprint)
         found = self.measured[place]
         state: State = "done" if found else "failed" if run.failed else "pending"
         record, accuracies = found or (None, None)
         return SeedResult(seed, state, run.key, run.folder, eval_id, record, run.record, accuracies)
 
     def run(self, config: RunConfig) -> _Run:
-        key = self.store.key(config, self.train)
+        fingerprint = self.fingerprints[config.data.dataset]
+        key = self.store.key(config, fingerprint)
         if key not in self.runs:
-            folder = self.store.folder(config, self.train)
+            folder = self.store.folder(config, fingerprint)
             try:
                 self.runs[key] = _Run(key, folder, folder.record(), folder.failure() is not None)
             except ValueError as error:
                 raise UnreadableResultError(folder, "run.json or failure.json", error) from error
         return self.runs[key]
 
-    def _read(self, folder: RunFolder, eval_id: str) -> tuple[EvaluationRecord, NDArray[np.float64]] | None:
+    def _read(
+        self, folder: RunFolder, eval_id: str, fingerprint: str
+    ) -> tuple[EvaluationRecord, NDArray[np.float64]] | None:
         try:
-            record = folder.evaluation(eval_id, self.test)
+            record = folder.evaluation(eval_id, fingerprint)
             if record is None:
                 return None
-            correct = folder.outcomes(eval_id, self.test)
+            correct = folder.outcomes(eval_id, fingerprint)
         except (OSError, ValueError) as error:  # pyarrow's and pydantic's errors are ValueErrors
             raise UnreadableResultError(folder, f"evaluation {eval_id}", error) from error
         if len(correct) != record.evaluation.episodes:
@@ -210,14 +246,10 @@ class _Reader:
         return record, correct / (record.evaluation.way * record.evaluation.queries)
 
 
-def _over_seeds(seeds: Sequence[SeedResult]) -> NDArray[np.float64]:
-    return np.mean([seed.accuracies for seed in seeds if seed.accuracies is not None], axis=0)
-
-
 def _episodes(cell: Cell) -> tuple[object, ...]:
     """What fixes the episodes, next to the data's fingerprint."""
     e = cell.evaluation
-    return e.dataset or cell.run.data.dataset, e.way, e.shot, e.queries, e.episodes, e.seed
+    return e.dataset or cell.run.data.dataset, e.max_seconds, e.way, e.shot, e.queries, e.episodes, e.seed
 
 
 def _known_as(dataset: str) -> str:

@@ -1,17 +1,21 @@
 """Facts of a machine or cluster: where data, records and services are, what a run may use. Not part of a run's id."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field, ValidationError
 
 from fsar_core.data.config import DATASET_NAME
 from fsar_core.data.datasets import DatasetPlace
+from fsar_core.data.manifest import BadManifest, manifest_path, read_facts
+from fsar_core.execution import Execution, Recompute
 from fsar_core.frozen import Frozen
-from fsar_core.train import Precision
+from fsar_core.precision import Precision
 
 SITES = Path(__file__).resolve().parents[2] / "cluster" / "sites"
 
@@ -40,7 +44,11 @@ class Site(Frozen):
     storage: Path = Path("output")
     """Records, checkpoints, tables. Must be shared by all nodes of a cluster."""
     cache: Path = Path(".data/cache")
-    """Decoded frames and indices, local to each node."""
+    """Decoded frames, indices and features, local to each node."""
+    features_gib: float = Field(default=20, ge=0)
+    """At most so much of ``cache`` for features of test clips, which later evaluations read again; 0: none."""
+    imports: Path = Path(".data/imports")
+    """What `fsar data import` writes; these data sets need no entry in ``datasets``. Must be shared by all nodes."""
     datasets: dict[Annotated[str, Field(pattern=DATASET_NAME)], DatasetEntry]
     weights: Path | None = None
     """Folder of pretrained weights, for machines without internet."""
@@ -54,25 +62,62 @@ class Site(Frozen):
     gpus_per_run: float = Field(default=0, ge=0)
     """Fractions share a GPU."""
     precision: Precision = "fp32"
+    recompute: Recompute = "auto"
+    """Backbones keep less for their gradients and compute it again. ``auto``: on a GPU where a step would not fit."""
+    frames_at_once: int = Field(default=64, ge=1)
+    """Of a backbone that recomputes and sees each frame by itself: frames whose activations live at a time."""
+    prefetch: int = Field(default=2, ge=0, le=64)
+    """Batches that a thread prepares ahead of the training; 0: none."""
     retries: int = Field(default=3, ge=0)
     """Restarts of a run whose worker died. Errors in the run itself are not repeated."""
     checkpoint_seconds: float = Field(default=60, gt=0)
     """At most this much work is lost to a kill."""
 
     def place(self, dataset: str) -> DatasetPlace:
-        """Raises BadRequest, naming the known ones, for a data set that the site does not have."""
+        """An entry of the site file, else an import. Raises BadRequest, naming the known ones, where there is none."""
         if dataset not in self.datasets:
-            known = ", ".join(sorted(self.datasets))
-            fault = f"data set {dataset!r} is not in the site file; it has: {known}"
-            raise BadRequest([f"{fault}. Add [datasets.{dataset}] with its root"])
+            return self._imported(dataset)
         entry = self.datasets[dataset]
         return DatasetPlace(
             name=dataset,
             root=entry.root,
             cache=self.cache,
             exclude_unreadable=entry.exclude_unreadable,
-            workers=max(2, int(self.cpus_per_run)),
+            workers=self.workers(),
             masks=entry.masks,
+        )
+
+    def workers(self) -> int:
+        """Processes that read videos."""
+        return max(2, int(self.cpus_per_run))
+
+    def _imported(self, dataset: str) -> DatasetPlace:
+        path = manifest_path(self.imports, dataset)
+        if not re.fullmatch(DATASET_NAME, dataset) or not path.is_file():
+            known, imported = (
+                ", ".join(sorted(self.datasets)),
+                sorted(path.stem for path in self.imports.glob("*.parquet")),
+            )
+            fault = f"data set {dataset!r} is not in the site file; it has: {known}; imported are: "
+            fault += ", ".join(imported) or "none"
+            way = f"Run `fsar data import {dataset} ROOT`, or add [datasets.{dataset}] with its root"
+            raise BadRequest([f"{fault}. {way}"])
+        try:
+            root = read_facts(path).root
+        except BadManifest as error:
+            raise BadRequest([str(error)]) from error
+        return DatasetPlace(name=dataset, root=root, cache=self.cache, workers=self.workers(), manifest=path)
+
+    def execution(self, device: torch.device) -> Execution:
+        """How runs are carried out on ``device``."""
+        return Execution(
+            device=device,
+            precision=self.precision,
+            weights_folder=self.weights,
+            recompute=self.recompute,
+            frames_at_once=self.frames_at_once,
+            share=min(1.0, self.gpus_per_run) if self.gpus_per_run else 1.0,
+            prefetch=self.prefetch,
         )
 
     def mlflow_uri(self) -> str:
@@ -114,8 +159,8 @@ def _absolute(site: Site) -> Site:
         for name, entry in site.datasets.items()
     }
     weights = None if site.weights is None else _full(site.weights)
-    changes = {"storage": _full(site.storage), "cache": _full(site.cache), "datasets": datasets, "weights": weights}
-    return site.model_copy(update=changes)
+    own = {name: _full(getattr(site, name)) for name in ("storage", "cache", "imports")}
+    return site.model_copy(update={**own, "datasets": datasets, "weights": weights})
 
 
 def _full(path: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from fsar_core.data.datasets import open_splits
+from fsar_core.data.datasets import decode_splits
 from fsar_core.data.frame_cache import CacheError
 from fsar_core.frozen import content_id
 from fsar_core.presets import Recipe
@@ -21,6 +21,7 @@ from sweeps.engine.records import Origin, Store, write_aside
 from sweeps.engine.request import Prepared, Request, Wanted, prepare
 from sweeps.engine.results import TableResult, collect
 from sweeps.engine.run_masks import mask_conflicts
+from sweeps.engine.selection_words import cautions, selection
 from sweeps.engine.site import BadRequest
 from sweeps.engine.tracking import Tracking, TrackingError
 from sweeps.engine.tracking import prepare as prepare_store
@@ -54,7 +55,7 @@ def run_table(request: Request, grid: Grid, console: Console) -> bool:
             plan = _planned(table, prepared, store)
             tracking = opened_tracking(prepared)
             _train(plan, prepared, tracking, display)
-            result = collect(table, prepared.seeds, store, prepared.index.fingerprint, prepared.index.fingerprint)
+            result = collect(table, prepared.seeds, store, prepared.fingerprints())
             folder = _table_folder(prepared, table, store)
             write_files(result, folder)
             page, trouble = _record(result, plan, store, prepared, tracking)
@@ -85,6 +86,7 @@ def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
         ("  begun", f"{sum(not p.trained and p.steps_left < p.run.training.steps for p in plan.runs)}"),
         ("evaluations", f"{plan.evaluations()}, of which {plan.evaluations_known()} are known"),
         ("shared", f"{plan.cells - plan.evaluations()} cells have their number from another cell's evaluation"),
+        ("weights", "; ".join(dict.fromkeys(selection(planned.run) for planned in plan.runs))),
         ("steps to do", f"{sum(planned.steps_left for planned in todo)}"),
         (
             "time",
@@ -94,6 +96,8 @@ def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
     ]
     for name, text in lines:
         console.print(f"{name:<14}{text}", highlight=False)
+    for caution in cautions(planned.run for planned in plan.runs):
+        console.print(caution, style="bold", highlight=False)
 
 
 def show(result: TableResult, folder: Path, page: str, console: Console) -> None:
@@ -150,10 +154,14 @@ def opened_tracking(prepared: Prepared) -> Tracking:
 
 
 def decode(prepared: Prepared, display: Display) -> None:
-    """Decodes every frame that the runs will read, once for this node; workers on other nodes do it there."""
-    site = prepared.site
+    """Decodes every frame that the runs will read, once for this node; workers on other nodes do it there. Of data sets
+    on which runs are only tested, the test clips."""
+    site, data = prepared.site, prepared.recipe.data
     try:
-        open_splits(site.place(prepared.index.dataset), prepared.recipe.data, prepared.index, display.counting)
+        decode_splits(site.place(prepared.index.dataset), data, prepared.index, display.counting)
+        for index in prepared.others:
+            own = data.model_copy(update={"dataset": index.dataset})
+            decode_splits(site.place(index.dataset), own, index, display.counting, splits=("test",))
     except CacheError as error:
         raise BadRequest([str(error)]) from error
 
@@ -227,4 +235,5 @@ def _launch_key(result: TableResult, store: Store) -> str:
     """Equal for launches that ask for the same numbers."""
     cells = [cell.evaluation.eval_id(cell.run) for cell in result.table.cells]
     seeds = [str(seed.seed) for seed in result.cells[0].seeds]
-    return content_id(result.table.name, str(store.generation), *cells, *seeds, result.train_fingerprint)
+    prints = dict.fromkeys(result.fingerprints[cell.run.data.dataset] for cell in result.table.cells)
+    return content_id(result.table.name, str(store.generation), *cells, *seeds, *prints)

@@ -10,6 +10,7 @@ from fsar_core.config import RunConfig
 from fsar_core.frozen import content_id
 from sweeps.engine.records import Point, RunFolder, RunRecord
 from sweeps.engine.results import TableResult
+from sweeps.engine.selection_words import CHOSEN_ON, chosen_on
 from sweeps.engine.tracking_connection import (
     TrackingError,
     Value,
@@ -147,7 +148,7 @@ class Tracking:
         return _seen(found[0]) if found else None
 
     def _create(self, store_key: str, run: RunConfig, started_ms: int) -> _Known:
-        own = {"fsar.key": store_key, "fsar.kind": "training"}
+        own = {"fsar.key": store_key, "fsar.kind": "training", CHOSEN_ON: chosen_on(run)}
         created = self.client.create_run(
             self.experiment(_RUNS), start_time=started_ms, tags=own, run_name=run_name(run)
         )

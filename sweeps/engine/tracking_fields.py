@@ -7,6 +7,7 @@ from typing import Any
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.frozen import content_id
 from sweeps.engine.records import EvaluationRecord, RunRecord
+from sweeps.engine.selection_words import CHOSEN_ON, chosen_on, marked
 from sweeps.engine.tracking_connection import Value
 
 LONGEST_VALUE = 500
@@ -32,7 +33,7 @@ def run_name(run: RunConfig) -> str:
     """For people: what is trained, on what, and enough of the id to tell it from others."""
     parts = [head.matcher.kind for head in run.method.heads] or [loss.kind for loss in run.method.losses]
     shape = "clips" if run.batches.kind == "clips" else f"{run.batches.way}-way {run.batches.shot}-shot"
-    return f"{'+'.join(parts)}, {run.data.dataset}, {shape}, seed {run.seed} [{run.run_id()[:6]}]"
+    return f"{'+'.join(parts)}, {run.data.dataset}, {shape}, seed {run.seed} {marked(f'[{run.run_id()[:6]}]', run)}"
 
 
 def tags(record: RunRecord) -> dict[str, str]:
@@ -43,6 +44,7 @@ def tags(record: RunRecord) -> dict[str, str]:
         "fingerprint": record.fingerprint,
         **({"masks": record.masks} if record.masks else {}),
         "preset": record.origin.preset,
+        CHOSEN_ON: chosen_on(record.run),
         "git_commit": record.origin.git_commit,
         "mlflow.source.git.commit": record.origin.git_commit,
         "host": environment.host,
@@ -55,7 +57,7 @@ def tags(record: RunRecord) -> dict[str, str]:
 def summary(record: RunRecord) -> dict[str, float]:
     """Metrics of the whole training."""
     return {
-        "summary/val_accuracy": record.val_accuracy,
+        f"summary/{record.run.selection.on}_accuracy": record.val_accuracy,
         "summary/best_step": float(record.best_step),
         "summary/train_seconds": record.train_seconds,
         "summary/steps_per_second": record.steps_per_second(),

@@ -9,6 +9,7 @@ from sweeps.engine.protocol import protocol
 from sweeps.engine.records import RunRecord
 from sweeps.engine.report import Grid, state_text
 from sweeps.engine.results import CellResult, TableResult
+from sweeps.engine.selection_words import cautions
 
 _MODE = "workflowType=machine_learning"
 """Else MLflow shows its pages for language models around the run."""
@@ -35,7 +36,7 @@ def cells_link(experiment: str, launch: str, column: str, *, charts: bool = Fals
 def table_note(result: TableResult, words: Grid, experiment: str, run: str, launch: str) -> str:
     """Title, table, links, protocol. Rows that MLflow would cut are left out, and the note says so."""
     done = sum(cell.state == "done" for cell in result.cells)
-    head = f"### {escape_markdown(result.table.title)} ({done} of {len(result.cells)} cells complete)\n\n"
+    head = f"### {escape_markdown(words.title)} ({done} of {len(result.cells)} cells complete)\n\n"
     links = [f"[{name}]({run_link(experiment, run, name)})" for name in ("table.html", "plot.png")]
     for column in result.table.columns():
         if "'" not in column:  # MLflow's search has no way to write it
@@ -50,10 +51,12 @@ def cell_note(result: TableResult, words: Grid, cell: CellResult, links: Mapping
     place = [column.name for column in words.columns].index(cell.cell.column)
     rows = tuple((name, (entries[place],)) for name, entries in words.rows if name == cell.cell.row)
     row, column, title = map(escape_markdown, (cell.cell.row, cell.cell.column, result.table.title))
+    beware = [escape_markdown(line) for line in cautions([cell.cell.run])]
     trainings = " · ".join(f"[training, seed {seed}]({link})" for seed, link in links.items())
     lines = [
         f"**{row}, {column}** of {title}. {trainings}",
-        _spaced(markdown_table(Grid((words.columns[place],), rows))),
+        _spaced(markdown_table(Grid(words.title, (words.columns[place],), rows))),
+        *beware,
         f"This cell: {state_text(cell) or 'complete'}. The metrics of this run are fractions, differences too.",
     ]
     return "\n\n".join(lines)[:LONGEST_NOTE]
@@ -63,9 +66,10 @@ def run_note(record: RunRecord, metrics: Mapping[str, float]) -> str:
     """What a training reached, in per cent."""
     device = escape_markdown(record.environment.device)
     lines = [
-        f"Accuracy on val **{100 * record.val_accuracy:.2f} %** with the weights of step {record.best_step} "
-        f"of {record.run.training.steps}; {record.train_seconds:.0f} s of training on {device}."
+        f"Accuracy on {record.run.selection.on} **{100 * record.val_accuracy:.2f} %** with the weights of step "
+        f"{record.best_step} of {record.run.training.steps}; {record.train_seconds:.0f} s of training on {device}."
     ]
+    lines += [line for caution in cautions([record.run]) for line in ("", escape_markdown(caution))]
     tests = [name.removeprefix("test/").removesuffix("/accuracy") for name in metrics if name.endswith("/accuracy")]
     tests = [name for name in tests if f"test/{name}/ci95" in metrics]
     if tests:

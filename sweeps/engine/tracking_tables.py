@@ -9,6 +9,7 @@ from fsar_core.frozen import content_id
 from sweeps.engine.artifacts import artifacts, texts
 from sweeps.engine.report import grid
 from sweeps.engine.results import CellResult, State, TableResult
+from sweeps.engine.selection_words import CHOSEN_ON, chosen_on, marked
 from sweeps.engine.tracking_connection import Value, log
 from sweeps.engine.tracking_fields import short
 from sweeps.engine.tracking_notes import cell_note, table_note
@@ -45,7 +46,9 @@ class TableWriter:
         there = self._runs_there()
         name = f"{self.result.table.name} on {self.dataset}, preset {preset}, {len(self.result.seeds)} seeds"
         name += f", repetition {repetition}" if repetition else ""
+        chosen = ", ".join(sorted({chosen_on(cell.cell.run) for cell in self.result.cells}))
         own = {"fsar.kind": "table", "mlflow.runName": name, "dataset": self.dataset, "preset": preset}
+        own[CHOSEN_ON] = chosen
         parent = self._run(there, self.launch_key, own)
         parent_id = parent.info.run_id
         for cell in self.result.cells:
@@ -85,7 +88,8 @@ class TableWriter:
         tags = {
             "fsar.kind": "cell",
             "mlflow.parentRunId": parent_id,
-            "mlflow.runName": f"{own.row}, {own.column}",
+            "mlflow.runName": marked(f"{own.row}, {own.column}", own.run),
+            CHOSEN_ON: chosen_on(own.run),
             "row": own.row,
             "column": own.column,
             "mlflow.note.content": cell_note(
@@ -137,13 +141,14 @@ class TableWriter:
 
 def _numbers(result: TableResult, cell: CellResult) -> dict[str, float | None]:
     """Fractions. An unfinished cell shows what its finished seeds give."""
-    mean, ci95 = result.difference(cell) or (None, None)
+    mean, ci95, _, p = result.difference(cell) or (None, None, None, None)
     return {
         "accuracy": cell.accuracy,
         "ci95": cell.ci95,
         "seed_sd": cell.seed_sd,
         "difference": mean,
         "difference_ci95": ci95,
+        "difference_p_holm": p,
         "published": None if cell.cell.published is None else cell.cell.published.percent / 100,
         "delta": cell.printed_minus_ours,
     }

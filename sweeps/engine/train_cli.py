@@ -8,7 +8,7 @@ import typer
 from fsar_core.presets import Recipe
 from search_spaces.table import Table, TableError
 from search_spaces.variants import Variant, find_variants, variants_table
-from sweeps.engine.cli import DatasetFlag, DryRunFlag, FreshFlag, PresetFlag, SeedsFlag, SiteFlag, show_table
+from sweeps.engine.cli import DatasetFlag, DryRunFlag, FreshFlag, JpegFlag, PresetFlag, SeedsFlag, SiteFlag, show_table
 from sweeps.engine.request import Request
 
 _MAX_SHOTS = 100
@@ -31,6 +31,7 @@ def train(
     dataset: DatasetFlag = "motionshapes",
     preset: PresetFlag = None,
     seeds: SeedsFlag = 3,
+    jpeg: JpegFlag = None,
     dry_run: DryRunFlag = False,
     fresh: FreshFlag = False,
 ) -> NoReturn:
@@ -46,7 +47,9 @@ def train(
         faults.append(f"--shots must be numbers from 1 to {_MAX_SHOTS} with commas between them, got {shots!r}")
     if episodes < 1:
         faults.append(f"--episodes must be at least 1, got {episodes}")
-    request = Request(site=site, dataset=dataset, preset=preset, seeds=seeds, fresh=fresh, faults=tuple(faults))
+    request = Request(
+        site=site, dataset=dataset, preset=preset, seeds=seeds, fresh=fresh, jpeg=jpeg, faults=tuple(faults)
+    )
     grid = partial(_grid, rows, columns, per_shot, episodes)
     show_table(request, grid, dry_run=dry_run)
 

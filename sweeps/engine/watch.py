@@ -40,14 +40,16 @@ class Display:
 
     def counting(self, name: str) -> Callable[[int, int], None]:
         """A bar that appears with the first count; for making, reading and decoding videos."""
-        task = None
+        task, began, first = None, 0.0, 0
 
         def count(done: int, total: int) -> None:
-            nonlocal task
+            nonlocal task, began, first
             if task is None:
-                task = self._bars.add_task(name, total=total, note="")
-            self._bars.update(task, completed=done, total=total)
-            self._line(name, f"{name}: {done}/{total}", last=done == total)
+                task, began, first = self._bars.add_task(name, total=total, note=""), time.monotonic(), done
+            rate = (done - first) / max(time.monotonic() - began, 1e-9)
+            self._bars.update(task, completed=done, total=total, note=f"{rate:.1f}/s")
+            left = f", {rate:.1f}/s, {(total - done) / rate / 60:.1f} min left" if rate else ""
+            self._line(name, f"{name}: {done}/{total}{left}", last=done == total)
 
         return count
 

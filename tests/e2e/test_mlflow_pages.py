@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sweeps.engine.records import Store
 from sweeps.engine.results import TableResult, collect
 from sweeps.engine.tracking import Tracking, prepare
-from tests.sweeps.made_records import TEST, TRAIN, fill, ratio_table
+from tests.sweeps.made_records import PRINTS, fill, ratio_table
 
 _UP_S = 120
 _FLAGS = (
@@ -88,7 +88,7 @@ def test_the_parent_run_shows_every_number_of_the_table(pages: Pages, browser: B
         for cell in pages.result.cells:
             assert cell.cell.row in shown
             assert f"{100 * (cell.accuracy or 0):.1f} ± {100 * (cell.ci95 or 0):.1f}" in shown
-        assert pages.result.test_fingerprint in shown
+        assert pages.result.fingerprints["motionshapes"] in shown
         assert "not comparable with motionshapes" in shown
     finally:
         page.close()
@@ -158,7 +158,7 @@ def test_the_artifact_page_shows_the_plot(pages: Pages, browser: Browser) -> Non
 def _log_a_table(uri: str, store: Store) -> tuple[TableResult, str, str, str, str]:
     table = ratio_table()
     fill(store, table)
-    result = collect(table, (0, 1), store, TRAIN, TEST)
+    result = collect(table, (0, 1), store, PRINTS)
     prepare(uri)
     tracking = Tracking(uri)
     for seed in result.cells[1].seeds:

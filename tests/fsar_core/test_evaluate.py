@@ -10,15 +10,26 @@ from torch import Tensor
 from fsar_core.config import EvalConfig
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.episodes import EpisodeList, fixed_episodes
-from fsar_core.embedding import embed_clips
-from fsar_core.evaluate import Evaluation, cached_logits, evaluate, evaluate_episodes, plain_logits
+from fsar_core.embedding import embed_clips, known_per_clip
+from fsar_core.evaluate import (
+    Evaluation,
+    cached_logits,
+    episodic_logits,
+    evaluate,
+    evaluate_episodes,
+    plain_logits,
+)
 from fsar_core.matchers import BiMhm, MatcherConfig, Otam, ProtoNet, TimeAveraged
 from fsar_core.method import Head, Method, MethodConfig
 from fsar_core.methods import sgtm
+from fsar_core.precision import Precision
 from tests.fsar_core import tiny
 from tests.fsar_core.lively import built
+from tests.fsar_core.sampler_cases import CASES, CROP, method_of
+from tests.fsar_core.sampler_cases import FRAMES as SCANNED
 
 CPU = torch.device("cpu")
+PRECISIONS: tuple[Precision, Precision] = ("fp32", "bf16")
 MATCHERS: dict[str, MatcherConfig] = {
     "otam": Otam.Config(),
     "otam_features": Otam.Config(shots="features"),
@@ -152,9 +163,9 @@ def test_an_evaluation_is_the_same_twice_and_two_methods_meet_the_same_episodes(
 ) -> None:
     seen: list[EpisodeList] = []
 
-    def noted(method: Method, features: dict[str, Tensor], listed: EpisodeList) -> Tensor:
+    def noted(method: Method, features: dict[str, Tensor], listed: EpisodeList, device: torch.device) -> Tensor:
         seen.append(listed)
-        return cached_logits(method, features, listed)
+        return cached_logits(method, features, listed, device)
 
     monkeypatch.setattr("fsar_core.evaluate.cached_logits", noted)
     config, source = EvalConfig(way=4, episodes=30), tiny.clips("test")
@@ -192,3 +203,26 @@ def test_embedding_some_clips_gives_the_rows_of_embedding_all() -> None:
     some = embed_clips(method, source, CPU, names=("matching",), positions=np.array([40, 2, 17]))
     assert everything["pooled"].shape == (48, tiny.FRAMES, 32)
     torch.testing.assert_close(some["matching"], everything["matching"][[40, 2, 17]])
+
+
+def test_heads_match_in_float32_what_half_precision_embedded() -> None:
+    method, source = built(tiny.METHODS["encoder_only"]), tiny.clips("test")
+    listed = episodes(source, shot=1, queries=2, count=60)
+    logits = {
+        precision: cached_logits(method, known_per_clip(method, source, CPU, precision=precision), listed)
+        for precision in PRECISIONS
+    }
+    assert logits["bf16"].dtype == torch.float32
+    assert not torch.equal(logits["bf16"], logits["fp32"])
+    torch.testing.assert_close(logits["bf16"], logits["fp32"], rtol=0.05, atol=0.05)
+
+
+def test_half_precision_reaches_frames_that_an_episode_chooses() -> None:
+    data = tiny.data(augmented=False, crop=CROP).model_copy(update={"frames": SCANNED})
+    method, source = built(method_of(CASES["full"]), data=data), tiny.clips("test", data)
+    listed = episodes(source, shot=1, queries=1, count=3)
+    scans = known_per_clip(method, source, CPU)
+    wide, half = (episodic_logits(method, source, scans, listed, CPU, precision=precision) for precision in PRECISIONS)
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, wide)
+    torch.testing.assert_close(half, wide, rtol=0.1, atol=0.1)

@@ -21,13 +21,14 @@ from fsar_core.data.motionshapes import render
 from fsar_core.data.motionshapes.dataset import ClipId
 from fsar_core.data.processes import silent
 from fsar_core.data.resize import Resize, resize_frames
-from fsar_core.data.transforms import Geometry, central, cut, cut_masks
+from fsar_core.data.transforms import Geometry, central, cut_masks
 from fsar_core.mask_settings import MaskSettings
 from fsar_core.method import MethodConfig
 from fsar_core.train import Progress, TrainState, train
 from tests.fsar_core import tiny
 from tests.fsar_core.made_masks import (
     LONGEST,
+    made_masks,
     masked_method,
     masked_run,
     numbered,
@@ -37,12 +38,18 @@ from tests.fsar_core.made_masks import (
 from tests.fsar_core.masked_clips import CPU, SKIP, STRICT, masked_clips
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Masks of tiny's train clips, at the frames' size; do not change them."""
+    return made_masks(tmp_path_factory.mktemp("masks"), tiny.index())
+
+
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(20, 20), (20, 31), (27, 20)])
 def test_masks_of_the_frames_size_are_cut_and_mirrored_as_the_frames_are(height: int, width: int, flip: bool) -> None:
     frames = np.random.default_rng(0).integers(0, 255, (3, height, width, 3), dtype=np.uint8)
     geometry = Geometry(top=3, left=4, flip=flip)
-    own = cut(frames, np.array([2, 0]), geometry, 16)
+    own = tiny.cut(frames, np.array([2, 0]), geometry, 16)
     assert np.array_equal(cut_masks(frames[[2, 0], ..., 1], height, width, geometry, 16), own[..., 1])
 
 
@@ -84,7 +91,7 @@ def test_masks_take_no_draws_and_follow_their_frames(made: Path) -> None:
     assert found.has_mask.all()
 
 
-class CountedFrames:
+class CountedFrames(tiny.WholeFrames):
     """Frames whose first channel is the frame's number and the others the pixel's place."""
 
     def frames(self, clip_name: str) -> NDArray[np.uint8]:
@@ -102,7 +109,7 @@ def test_crop_flip_and_frame_number_of_a_mask_are_those_of_its_frame(tmp_path: P
         put(tmp_path, clip.name, (frames[..., channel] / 255).astype(np.float32))
     write_listing(tmp_path, (tiny.SIZE, tiny.SIZE))
     config = tiny.data().model_copy(update={"jitter": None, "flip": Flip(support=0.5, query=0.5)})
-    source = ClipSource(tiny.index(), "train", CountedFrames(), config, MaskStore(tmp_path, STRICT))
+    source = ClipSource(tiny.index(frames=LONGEST), "train", CountedFrames(), config, MaskStore(tmp_path, STRICT))
     found = source.masked_videos(np.arange(48), np.arange(48) > 20, np.random.default_rng(0))
     assert torch.equal(found.masks, found.videos[:, :, channel])
     corners = {tuple(video[0, 1:, 0, 0].tolist()) for video in found.videos}
@@ -219,7 +226,7 @@ def test_the_benchmarks_own_masks_lie_where_its_frames_have_the_shape(
         stored = resize_frames(exact, *resize.shape(*exact.shape[1:3]))
         picked = frame_indices("segment-centre", len(exact), 8, np.random.default_rng(0))
         middle = central(stored.shape[1], stored.shape[2], 48)
-        expected = cut(stored, picked, replace(middle, flip=bool(mirrored)), 48)[..., 0]
+        expected = tiny.cut(stored, picked, replace(middle, flip=bool(mirrored)), 48)[..., 0]
         inside, true = masks.numpy() > 127, expected > 127
         assert true.sum() > 500
         assert (inside & true).sum() / (inside | true).sum() > 0.85

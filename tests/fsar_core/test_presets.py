@@ -16,17 +16,9 @@ SCHEDULES: dict[str, dict[int, float]] = {
 }
 """Learning rate at a step, worked out from the code base's effective points."""
 
-RECIPES = {
-    "clean": clean("kinetics100"),
-    "laptop": laptop("motionshapes"),
-    "laptop64": laptop64("motionshapes"),
-    "smoke": smoke("motionshapes"),
-}
+HOUSE = ("laptop", "laptop64", "smoke")
+RECIPES = {name: preset("motionshapes" if name in HOUSE else "kinetics100") for name, preset in PRESETS.items()}
 each_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-
-
-def test_every_preset_is_looked_at_here() -> None:
-    assert set(PRESETS) == set(RECIPES)
 
 
 @pytest.mark.parametrize("dataset", SCHEDULES)
@@ -72,9 +64,9 @@ def test_class_scores_are_trained_on_still_clips_before_a_frozen_backbone(recipe
     run = recipe.class_scores(sgtm.score_layers(recipe.backbone))
     assert run.data.is_deterministic()
     assert not recipe.data.is_deterministic()
-    assert run.data.model_copy(update={"random_crop": True, "train_sampling": recipe.data.train_sampling}) == (
-        recipe.data.model_copy(update={"flip": run.data.flip, "jitter": None})
-    )
+    drawn = {name: getattr(recipe.data, name) for name in ("random_crop", "train_sampling", "flip", "jitter")}
+    assert run.data.model_copy(update=drawn) == recipe.data
+    assert (run.selection.keep, run.selection.on) == ("best", "val")
     assert run.method.backbone == recipe.backbone.model_copy(update={"frozen": True})
     assert [loss.kind for loss in run.method.losses] == [Classification.Config().kind]
     assert run.needs == recipe.needs

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fsar_core.data import video
 from fsar_core.data.video import UnreadableVideo, probe, read_frames
-from tests.fsar_core.videos import cut_file, numbers_in, with_edit_list, write_sound, write_video
+from tests.fsar_core.videos import cut_file, numbers_in, turned, with_edit_list, write_sound, write_video
 
 PLAIN: dict[str, dict[str, Any]] = {
     "bframes.mp4": {"options": {"bf": "3", "g": "250"}},
@@ -26,6 +26,8 @@ PLAIN: dict[str, dict[str, Any]] = {
 }
 AWKWARD: dict[str, dict[str, Any]] = {
     "bframes.avi": {"codec": "mpeg4", "options": {"bf": "2"}},
+    "plain.avi": {"codec": "mpeg4", "options": {"bf": "0"}},
+    "images.avi": {"codec": "mjpeg", "pixels": "yuvj420p"},
     "broadcast.ts": {"options": {"bf": "3"}},
     "av1.mp4": {"codec": "libsvtav1", "options": {"preset": "8", "crf": "10", "svtav1-params": "lp=1"}},
 }
@@ -75,6 +77,20 @@ def test_frames_hidden_by_an_edit_list_do_not_count(tmp_path: Path) -> None:
     probed = probe(path)
     assert (probed.frames, probed.decoder) == (40, "pyav")
     assert numbers_in(read_frames(path, [39, 0, 7], probed)) == [59, 20, 27]
+
+
+@pytest.mark.parametrize("by_decord", [True, False])
+def test_a_turned_picture_is_read_as_it_is_shown(
+    tmp_path: Path, by_decord: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not by_decord:
+        monkeypatch.setattr(video, "has_decord", lambda: False)
+    upright = write_video(tmp_path / "upright.mp4", 12, options={"bf": "2"})
+    path = turned(upright, tmp_path / "turned.mp4")
+    probed = probe(path)
+    assert (probed.height, probed.width) == (96, 72)
+    expected = np.rot90(read_frames(upright, [7, 2]), k=-1, axes=(1, 2))
+    np.testing.assert_array_equal(read_frames(path, [7, 2], probed), expected)
 
 
 def test_a_decord_that_sees_another_file_than_the_probe_is_not_believed(tmp_path: Path) -> None:

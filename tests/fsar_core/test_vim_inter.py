@@ -146,7 +146,7 @@ class TestInterVideo:
             config.wiring(8, 64, 5)
 
 
-class LargerFrames:
+class LargerFrames(tiny.WholeFrames):
     """The made clips, every pixel sixteen times."""
 
     def frames(self, clip_name: str) -> NDArray[np.uint8]:

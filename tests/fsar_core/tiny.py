@@ -1,5 +1,6 @@
 """Made-up clips and very small runs: everything real but the videos."""
 
+from abc import ABC, abstractmethod
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from fsar_core.data.config import DataConfig, Flip, Jitter
 from fsar_core.data.folder_scan import Split
 from fsar_core.data.mask_store import MaskStore
 from fsar_core.data.resize import Resize
+from fsar_core.data.stored_clip import RawClip, StoredClip
+from fsar_core.data.transforms import Geometry
+from fsar_core.data.transforms import cut as cut_into
 from fsar_core.method import MethodConfig
 from fsar_core.methods import sgtm
 from fsar_core.optimizer import Cosine, OptimizerConfig
@@ -29,7 +33,22 @@ CLASSES: dict[Split, int] = {"train": 6, "val": 5, "test": 6}
 CPU = Execution(device=torch.device("cpu"))
 
 
-class MadeFrames:
+class WholeFrames(ABC):
+    """Clips of which every frame is kept."""
+
+    @abstractmethod
+    def frames(self, clip_name: str) -> NDArray[np.uint8]:
+        """(n, H, W, 3)"""
+
+    def clip(self, clip_name: str) -> StoredClip:
+        return whole(self.frames(clip_name))
+
+
+def whole(frames: NDArray[np.uint8]) -> StoredClip:
+    return RawClip(np.arange(len(frames), dtype=np.int32), frames)
+
+
+class MadeFrames(WholeFrames):
     """A bright square that moves; its row and its direction are the class. ``size`` is a multiple of ``SIZE``."""
 
     def __init__(self, size: int = SIZE) -> None:
@@ -39,11 +58,23 @@ class MadeFrames:
         return _made(clip_name, self.size)
 
 
+def length(number: int) -> int:
+    """Frames of a class's clip."""
+    return 9 + number % 4
+
+
+def cut(frames: NDArray[np.uint8], numbers: NDArray[np.int64], geometry: Geometry, crop: int) -> NDArray[np.uint8]:
+    """As a clip source cuts stored frames."""
+    out = np.empty((len(numbers), crop, crop, frames.shape[3]), np.uint8)
+    cut_into(whole(frames), numbers, geometry, out)
+    return out
+
+
 @cache
 def _made(clip_name: str, size: int) -> NDArray[np.uint8]:
     label, number = clip_name.split("/")
     rng = generator(0, clip_name)
-    total, scale = 9 + int(number) % 4, size // SIZE
+    total, scale = length(int(number)), size // SIZE
     video = rng.integers(0, 80, (total, size, size, 3), dtype=np.uint8)
     row, direction = divmod(int(label[-1]), 2)
     for t in range(total):
@@ -53,11 +84,22 @@ def _made(clip_name: str, size: int) -> NDArray[np.uint8]:
     return video
 
 
-def index(per_class: int = 8, size: int = SIZE) -> ClipIndex:
+def index(per_class: int = 8, size: int = SIZE, frames: int | None = None) -> ClipIndex:
+    """``frames``: of every clip, where they are not the made ones."""
     return ClipIndex.of_clips(
         "made",
         [
-            Clip(f"{split}{label}/{i}", f"{split}{label}", split, Path("none"), 9, f"{i}", size, size, 12.0)
+            Clip(
+                f"{split}{label}/{i}",
+                f"{split}{label}",
+                split,
+                Path("none"),
+                frames or length(i),
+                f"{i}",
+                size,
+                size,
+                12.0,
+            )
             for split, count in CLASSES.items()
             for label in range(count)
             for i in range(per_class)

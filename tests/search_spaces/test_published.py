@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from search_spaces.published import find, printed
+from search_spaces.published import find, of_method, printed
 
 NAMES = ("sgtm_table3", "sgtm_table4")
 
@@ -54,3 +54,35 @@ def test_what_is_not_printed_is_not_found(dataset: str, shot: int, settings: dic
 def test_a_table_that_is_not_shipped_is_an_error() -> None:
     with pytest.raises(FileNotFoundError, match="sgtm_table99"):
         printed("sgtm_table99")
+
+
+@pytest.mark.parametrize(
+    ("method", "dataset", "shot", "backbone", "percent", "source"),
+    [
+        ("TRX", "ssv2_full", 5, "ResNet-50", 64.6, "STRM, table 1"),
+        ("STRM", "hmdb51", 5, "ResNet-50", 77.3, "STRM, table 1"),
+        ("STRM", "ucf101", 5, "ViT", 98.1, "STRM, table 1"),
+        ("TRX", "ssv2_full", 1, "ResNet-50", 42.0, "SGTM, table 2"),
+        ("HyRSM", "kinetics100", 1, "ResNet-50", 73.7, "SGTM, table 1"),
+        ("HyRSM", "ssv2_small", 5, "ResNet-50", 56.1, "SGTM, table 2"),
+    ],
+)
+def test_a_method_is_found_on_our_data_sets(
+    method: str, dataset: str, shot: int, backbone: str, percent: float, source: str
+) -> None:
+    found = of_method(method, dataset, shot, backbone)
+    assert found is not None
+    assert (found.percent, found.source) == (percent, source)
+
+
+@pytest.mark.parametrize(
+    ("method", "dataset", "shot", "backbone"),
+    [
+        ("TRX", "motionshapes", 5, "ResNet-50"),
+        ("TRX", "hmdb51", 5, "ResNet-18"),
+        ("HyRSM", "hmdb51", 2, "ResNet-50"),
+        ("trx", "hmdb51", 5, "ResNet-50"),
+    ],
+)
+def test_a_method_that_is_not_printed_so_is_not_found(method: str, dataset: str, shot: int, backbone: str) -> None:
+    assert of_method(method, dataset, shot, backbone) is None

@@ -21,15 +21,15 @@ def without_ray(_: Site) -> AbstractContextManager[None]:
 
 
 def succeed(planned: PlannedRun, plan: Plan) -> None:
-    (fingerprint,) = plan.fingerprints.values()
-    record = train_record(planned.run).model_copy(update={"fingerprint": fingerprint})
+    own = planned.run.data.dataset
+    record = train_record(planned.run).model_copy(update={"fingerprint": plan.fingerprints[own]})
     planned.folder.write_record(record)
     for evaluation in planned.missing:
         correct = np.arange(evaluation.episodes) % (evaluation.way + 1)
         measured = EvaluationRecord(
             run_id=planned.run.run_id(),
             evaluation=evaluation,
-            fingerprint=fingerprint,
+            fingerprint=plan.fingerprints[evaluation.dataset or own],
             accuracy=float((correct / evaluation.way).mean()),
             ci95=0.05,
             per_class={},

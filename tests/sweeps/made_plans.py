@@ -8,10 +8,8 @@ from search_spaces.table import Cell, Table
 from sweeps.engine.job import Job
 from sweeps.engine.records import Point, RunFolder
 from sweeps.engine.site import DatasetEntry, Site
-from tests.sweeps.made_records import ORIGIN, TEST, TRAIN, run_config
+from tests.sweeps.made_records import ORIGIN, PRINTS, run_config
 
-PRINTS = {"motionshapes": TRAIN, "hmdb51": TEST}
-"""A plan's fingerprints: trained on the one, tested on the other."""
 FIRST = run_config(0.9, steps=50)
 """What ``needing`` needs."""
 

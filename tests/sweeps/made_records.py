@@ -5,7 +5,7 @@ import numpy as np
 from fsar_core.backbones.small_net import SmallNet
 from fsar_core.config import EpisodeBatches, EvalConfig, RunConfig, Training
 from fsar_core.data.config import DataConfig
-from fsar_core.data.frame_cache import Resize
+from fsar_core.data.resize import Resize
 from fsar_core.matchers.otam import Otam
 from fsar_core.method import Head, MethodConfig, Step
 from fsar_core.optimizer import OptimizerConfig
@@ -13,8 +13,9 @@ from fsar_core.stages.spatial_pool import SpatialPool
 from search_spaces.table import Axis, Cell, Published, Table
 from sweeps.engine.records import Environment, EvaluationRecord, Origin, Point, RunRecord, Store
 
-TRAIN, TEST = "aaaa1111bbbb2222", "cccc3333dddd4444"
-"""Fingerprints."""
+TRAIN, OTHER = "aaaa1111bbbb2222", "cccc3333dddd4444"
+PRINTS = {"motionshapes": TRAIN, "hmdb51": OTHER}
+"""Fingerprints: cells are trained on the one, and tested on the same unless they name the other."""
 START_MS = 1_700_000_000_000
 
 
@@ -144,7 +145,7 @@ def write_outcomes(store: Store, run: RunConfig, evaluation: EvalConfig, correct
     record = EvaluationRecord(
         run_id=run.run_id(),
         evaluation=evaluation,
-        fingerprint=TEST,
+        fingerprint=PRINTS[evaluation.dataset or run.data.dataset],
         accuracy=float(accuracies.mean()),
         ci95=float(1.96 * accuracies.std(ddof=1) / np.sqrt(len(accuracies))),
         per_class={"spin": 0.5, "fall": 0.4},

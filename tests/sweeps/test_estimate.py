@@ -3,18 +3,20 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from fsar_core.config import RunConfig
 from fsar_core.episode import Clips
 from fsar_core.method import Method
+from fsar_core.precision import Precision
 from sweeps.engine import estimate as estimates
-from sweeps.engine.estimate import Estimate, estimate, probe, recorded, slots
+from sweeps.engine.estimate import Estimate, estimate, probe, probe_step, recorded, slots
 from sweeps.engine.plan import make_plan
 from sweeps.engine.records import Store
 from sweeps.engine.site import Site
 from tests.fsar_core import tiny
-from tests.sweeps.made_plans import FIRST, PRINTS, made_site, needing, write_checkpoint
-from tests.sweeps.made_records import TRAIN, run_config, train_record, write_run
+from tests.sweeps.made_plans import FIRST, made_site, needing, write_checkpoint
+from tests.sweeps.made_records import PRINTS, TRAIN, run_config, train_record, write_run
 
 
 @pytest.fixture
@@ -35,9 +37,18 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
     return measured
 
 
-def timed(_: Method, clips: Clips) -> float:
-    """A hundredth of a second a video."""
-    return 0.01 * len(clips.videos)
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundredth of a second a video, and a tenth for the update of the weights."""
+
+    def by_videos(_: Method, clips: Clips, __: Precision) -> float:
+        return 0.01 * len(clips.videos)
+
+    def at_once(_: torch.optim.Optimizer, __: torch.device) -> float:
+        return 0.1
+
+    monkeypatch.setattr(estimates, "_timed", by_videos)
+    monkeypatch.setattr(estimates, "_timed_update", at_once)
 
 
 def on_cores(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -102,19 +113,48 @@ def test_as_many_runs_at_a_time_as_cores_and_gpus_allow(
     assert slots(site.model_copy(update={"cpus_per_run": cpus, "gpus_per_run": gpus})) == expected
 
 
-def test_a_probe_of_episodes_counts_all_episodes_of_a_step(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimates, "_timed", timed)
+def test_a_probe_of_episodes_counts_all_episodes_of_a_step(site: Site, timed: None) -> None:
     run = tiny.run()
     assert run.batches.kind == "episodes"
     videos = run.batches.per_step * run.batches.way * (run.batches.shot + run.batches.queries)
-    assert probe(run, site) == pytest.approx(0.01 * videos)
+    assert probe(run, site) == pytest.approx(0.01 * videos + 0.1)
 
 
-def test_a_probe_of_clips_counts_the_whole_batch(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimates, "_timed", timed)
+def test_a_probe_of_clips_counts_the_whole_batch(site: Site, timed: None) -> None:
     run = tiny.recipe().class_scores(tiny.sgtm.score_layers(tiny.BACKBONE))
     assert run.batches.kind == "clips"
-    assert probe(run, site) == pytest.approx(0.01 * run.batches.size)
+    assert probe(run, site) == pytest.approx(0.01 * run.batches.size + 0.1)
+
+
+@pytest.mark.parametrize(
+    ("crop", "shot", "clips"),
+    [(48, 1, 3 + 6), (168, 1, 3 + 6), (248, 1, 3 + 3), (248, 5, 3 + 3), (336, 1, 2 + 2), (704, 1, 2 + 2)],
+)
+def test_a_cpu_measures_as_many_clips_as_it_can_in_seconds(
+    site: Site, timed: None, monkeypatch: pytest.MonkeyPatch, crop: int, shot: int, clips: int
+) -> None:
+    """20 frames of 4 may have two million pixels: of a clip a ninth, a sixth, a quarter."""
+    made: list[int] = []
+
+    def noise(run: RunConfig, method: Method, classes: int, device: torch.device) -> Clips:
+        made.append(crop)
+        count = _clips(run)
+        return Clips(videos=torch.zeros(count), class_ids=torch.zeros(count))
+
+    monkeypatch.setattr(estimates, "random_clips", noise)
+    run = with_shots(tiny.recipe(crop=crop).few_shot(tiny.METHODS["baseline"]), shot)
+    probed = probe_step(run, site)
+    assert (probed.clips, probed.of) == (clips, 3 * (shot + 2))
+    assert probed.seconds == pytest.approx(0.01 * 2 * probed.of + 0.1)
+
+
+def with_shots(run: RunConfig, shot: int) -> RunConfig:
+    return run.model_copy(update={"batches": run.batches.model_copy(update={"shot": shot})})
+
+
+def _clips(run: RunConfig) -> int:
+    assert run.batches.kind == "episodes"
+    return run.batches.way * (run.batches.shot + run.batches.queries)
 
 
 @pytest.mark.parametrize("name", ["sgtm", "baseline"])

@@ -1,28 +1,19 @@
 """A worker's job on a tiny run with made-up clips: done once, taken up again, refused where it is wrong."""
 
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 
 from fsar_core.checkpoint import latest_checkpoint, selected_weights
-from fsar_core.config import EvalConfig, RunConfig
-from fsar_core.data.clip_source import ClipSource
-from fsar_core.data.config import DataConfig
-from fsar_core.data.datasets import DatasetPlace
-from fsar_core.data.folder_scan import Split
 from fsar_core.methods import sgtm
 from sweeps.engine import job as jobs
 from sweeps.engine.job import Job, carry_out
 from sweeps.engine.records import Point, RunFolder
-from sweeps.engine.site import DatasetEntry, Site
 from tests.fsar_core import tiny
+from tests.sweeps.made_jobs import EVALUATIONS, PRINT, job_of, opened, silent
 from tests.sweeps.made_records import ORIGIN
-
-PRINT = tiny.index().fingerprint
-EVALUATIONS = (EvalConfig(way=3, episodes=30), EvalConfig(way=3, shot=2, episodes=20))
 
 
 class Killed(BaseException):
@@ -31,28 +22,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def made_clips(monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(_: DatasetPlace, data: str) -> Mapping[Split, ClipSource]:
-        config = DataConfig.model_validate_json(data)
-        splits: tuple[Split, ...] = ("train", "val", "test")
-        return {split: tiny.clips(split, config) for split in splits}
-
     monkeypatch.setattr(jobs, "_opened", opened)
-
-
-def job_of(folder: Path, run: RunConfig, *, fingerprint: str = PRINT, **needs: Path) -> Job:
-    return Job(
-        run=run,
-        missing=EVALUATIONS,
-        folder=folder / run.run_id(),
-        needs={target.replace("__", "."): path for target, path in needs.items()},
-        fingerprints={"made": fingerprint},
-        site=Site(storage=folder, cache=folder, datasets={"made": DatasetEntry(root=folder)}),
-        origin=ORIGIN,
-    )
-
-
-def silent(step: int, points: list[Point]) -> None:
-    """Nobody listens."""
 
 
 def weights(job: Job) -> dict[str, torch.Tensor]:
@@ -157,7 +127,7 @@ def test_a_job_killed_between_training_and_measuring_does_not_train_again(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "known_per_clip", killed)
+        patch.setattr(jobs, "measure", killed)
         with pytest.raises(Killed):
             carry_out(job, silent)
     record = (job.folder / "run.json").stat().st_mtime_ns

@@ -17,8 +17,8 @@ from sweeps.engine.launch import PlanSearcher, Telling, jobs_of, ray_session, tr
 from sweeps.engine.plan import make_plan
 from sweeps.engine.records import Point, RunFolder, Store
 from sweeps.engine.site import BadRequest
-from tests.sweeps.made_plans import FIRST, PRINTS, Heard, made_cell, made_job, made_site, needing
-from tests.sweeps.made_records import ORIGIN, TRAIN, run_config, write_run
+from tests.sweeps.made_plans import FIRST, Heard, made_cell, made_job, made_site, needing
+from tests.sweeps.made_records import ORIGIN, PRINTS, TRAIN, run_config, write_run
 
 NEEDS = {"first": (), "second": ("first",), "third": ("second",), "alone": ()}
 LAMS = {"first": 0.1, "second": 0.2, "third": 0.3, "alone": 0.4}

@@ -6,8 +6,8 @@ import pytest
 from sweeps.engine.plan import asked, make_plan
 from sweeps.engine.records import Store
 from sweeps.engine.results import UnreadableResultError
-from tests.sweeps.made_plans import FIRST, PRINTS, made_cell, made_table, needing, write_checkpoint
-from tests.sweeps.made_records import TRAIN, run_config, write_outcomes, write_run
+from tests.sweeps.made_plans import FIRST, made_cell, made_table, needing, write_checkpoint
+from tests.sweeps.made_records import PRINTS, TRAIN, run_config, write_outcomes, write_run
 
 
 def test_cells_that_share_a_run_are_trained_once_and_each_seed_on_its_own(store: Store) -> None:
@@ -92,6 +92,16 @@ def test_other_videos_are_other_work_and_leave_the_record_alone(store: Store) ->
     assert changed.runs[0].key != store.key(cell.run, TRAIN)
     assert not changed.runs[0].trained
     assert store.folder(cell.run, TRAIN).record() == before
+
+
+def test_other_videos_of_a_tested_data_set_are_another_evaluation_of_the_same_run(store: Store) -> None:
+    cell = made_cell("a", run_config())
+    write_run(store, cell.run)
+    write_outcomes(store, cell.run, cell.evaluation, np.arange(40) % 6)
+    assert make_plan(asked([cell], (0,)), store, PRINTS).complete()
+    (planned,) = make_plan(asked([cell], (0,)), store, PRINTS | {"hmdb51": "ffff0000ffff0000"}).runs
+    assert planned.trained
+    assert planned.missing == (cell.evaluation,)
 
 
 def test_a_damaged_record_is_named_with_its_folder(store: Store) -> None:

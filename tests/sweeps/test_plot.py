@@ -8,11 +8,11 @@ from search_spaces.table import Table
 from sweeps.engine.plot import draw
 from sweeps.engine.records import Store
 from sweeps.engine.results import TableResult, collect
-from tests.sweeps.made_records import TEST, TRAIN, fill, ratio_table, small_table
+from tests.sweeps.made_records import PRINTS, fill, ratio_table, small_table
 
 
 def results(table: Table, store: Store) -> TableResult:
-    return collect(table, (0, 1), store, TRAIN, TEST)
+    return collect(table, (0, 1), store, PRINTS)
 
 
 @pytest.mark.parametrize("table", [ratio_table(), small_table()], ids=["lines", "bars"])

@@ -7,7 +7,7 @@ import pytest
 
 from fsar_core import aside
 from sweeps.engine.records import RunFolder, Store, bytes_free, write_aside
-from tests.sweeps.made_records import TEST, TRAIN, run_config, small_table, train_record, write_outcomes
+from tests.sweeps.made_records import TRAIN, run_config, small_table, train_record, write_outcomes
 
 
 def break_renaming(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,9 +65,9 @@ def test_an_evaluation_comes_back_with_every_outcome(store: Store) -> None:
     correct = np.arange(cell.evaluation.episodes) % 11
     record = write_outcomes(store, cell.run, cell.evaluation, correct)
     folder, name = store.folder(cell.run, TRAIN), cell.evaluation.eval_id(cell.run)
-    assert folder.evaluation(name, TEST) == record
-    assert folder.outcomes(name, TEST).tolist() == correct.tolist()
-    assert folder.outcomes(name, TEST).dtype == np.uint16
+    assert folder.evaluation(name, TRAIN) == record
+    assert folder.outcomes(name, TRAIN).tolist() == correct.tolist()
+    assert folder.outcomes(name, TRAIN).dtype == np.uint16
     assert folder.evaluation(name, "0000000000000000") is None
 
 

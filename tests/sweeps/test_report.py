@@ -15,9 +15,9 @@ from sweeps.engine.page import html_page
 from sweeps.engine.plot import draw
 from sweeps.engine.records import RunFolder, Store
 from sweeps.engine.report import grid, points
-from sweeps.engine.results import TableResult, UnreadableResultError, collect
+from sweeps.engine.results import TableResult, UnreadableResultError
+from tests.sweeps.made_outcomes import SEEDS, draws, results, table_by_hand
 from tests.sweeps.made_records import (
-    TEST,
     TRAIN,
     fill,
     ratio_table,
@@ -26,26 +26,6 @@ from tests.sweeps.made_records import (
     write_outcomes,
     write_run,
 )
-
-SEEDS = (0, 1)
-
-
-def results(table: Table, store: Store, seeds: tuple[int, ...] = SEEDS) -> TableResult:
-    return collect(table, seeds, store, TRAIN, TEST)
-
-
-def draws(seed: int, episodes: int = 400) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 11, episodes)
-
-
-def table_by_hand(store: Store) -> tuple[TableResult, list[list[np.ndarray]]]:
-    """The small table with known outcomes, [row][seed]."""
-    table = small_table()
-    outcomes = [[draws(10 * i + seed) for seed in SEEDS] for i in range(3)]
-    for i, own in enumerate(table.cells):
-        for seed in SEEDS:
-            write_outcomes(store, own.run.with_seed(seed), own.evaluation, outcomes[i][seed])
-    return results(table, store), outcomes
 
 
 def rendered(result: TableResult) -> dict[str, str]:
@@ -75,46 +55,6 @@ def test_one_seed_has_the_interval_of_its_record_and_no_spread(store: Store) -> 
     assert cell.seed_sd is None
 
 
-def test_the_difference_to_the_reference_is_paired_by_episode(store: Store) -> None:
-    result, outcomes = table_by_hand(store)
-    pairs = [(c + d - a - b) / 20 for a, b, c, d in zip(*outcomes[0], *outcomes[2], strict=True)]
-    found = result.difference(result.cells[2])
-    assert found is not None
-    assert found.mean == pytest.approx(np.mean(pairs))
-    assert found.ci95 == pytest.approx(1.96 * np.std(pairs, ddof=1) / 20)
-    assert result.difference(result.cells[0]) is None
-
-
-def test_equal_outcomes_differ_by_zero_with_no_doubt(store: Store) -> None:
-    table = small_table()
-    for own in table.cells[:2]:
-        write_outcomes(store, own.run, own.evaluation, draws(3))
-    result = results(table, store, (0,))
-    assert result.difference(result.cells[1]) == (0.0, 0.0)
-
-
-def test_a_difference_uses_only_seeds_that_both_rows_have(store: Store) -> None:
-    table = small_table()
-    reference, other = table.cells[:2]
-    write_outcomes(store, reference.run, reference.evaluation, draws(1))
-    for seed in SEEDS:
-        write_outcomes(store, other.run.with_seed(seed), other.evaluation, draws(5 + seed))
-    result = results(table, store)
-    found = result.difference(result.cells[1])
-    assert found is not None
-    assert found.mean == pytest.approx(np.mean(draws(5) - draws(1)) / 10)
-
-
-def test_other_episodes_are_not_paired(store: Store) -> None:
-    first, second, *others = small_table().cells
-    moved = second.model_copy(update={"evaluation": second.evaluation.model_copy(update={"seed": 9})})
-    table = small_table().model_copy(update={"cells": (first, moved, *others)})
-    fill(store, table)
-    result = results(table, store)
-    assert result.difference(result.cells[1]) is None
-    assert result.difference(result.cells[2]) is not None
-
-
 def partly_done(store: Store) -> TableResult:
     """protonet complete, bimhm with one seed of two, otam failed."""
     table = small_table()
@@ -139,7 +79,7 @@ def test_unfinished_cells_are_never_best(store: Store) -> None:
     result = results(table, store)
     best = max(result.column("1-shot"), key=lambda cell: cell.accuracy or 0)
     seed = best.seeds[1]
-    seed.folder.outcomes_path(seed.eval_id, TEST).with_suffix(".json").unlink()
+    seed.folder.outcomes_path(seed.eval_id, TRAIN).with_suffix(".json").unlink()
     marked = {row: entries[0].rank for row, entries in grid(results(table, store)).rows if entries[0]}
     assert marked[best.cell.row] is None
     assert sorted(rank for rank in marked.values() if rank) == ["best", "second"]
@@ -179,7 +119,7 @@ def test_damaged_outcomes_are_named_with_what_to_do(store: Store, damage: bytes)
     fill(store, table)
     own = table.cells[0]
     folder = store.folder(own.run, TRAIN)
-    folder.outcomes_path(own.evaluation.eval_id(own.run), TEST).write_bytes(damage)
+    folder.outcomes_path(own.evaluation.eval_id(own.run), TRAIN).write_bytes(damage)
     with pytest.raises(UnreadableResultError, match="launch again") as caught:
         results(table, store)
     assert str(folder.path) in str(caught.value)
@@ -268,7 +208,6 @@ def test_the_protocol_says_how_the_numbers_came_about(store: Store) -> None:
     for fact in (
         "motionshapes",
         TRAIN,
-        TEST,
         "segment-centre",
         "chosen on val",
         "Seeds: 0, 1",

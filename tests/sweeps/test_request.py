@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fsar_core.data import frame_cache
+from fsar_core.data import cache_room
 from fsar_core.methods import sgtm
 from fsar_core.presets import Recipe
 from search_spaces.table import Table
@@ -69,7 +69,7 @@ def test_all_faults_of_flags_and_site_come_together(tmp_path: Path, mode: tuple[
     text = "\n".join(faults)
     for part in (
         "--seeds must be between 1 and 100, got 0",
-        "--preset must be one of clean, laptop, laptop64, smoke, got 'best'",
+        "--preset must be one of clean, hyrsm, laptop, laptop64, molo, smoke, strm, trx, vim, got 'best'",
         f"site {site}: cpus_per_run: Input should be greater than 0, got -1",
         f"site {site}: colour: there is no such key; it must be one of storage",
     ):
@@ -91,7 +91,7 @@ def test_an_unknown_site_names_the_shipped_ones() -> None:
 
 def test_an_unknown_data_set_names_those_of_the_site(tmp_path: Path) -> None:
     (fault,) = refusals(launched(write_site(tmp_path, tmp_path), "--dataset", "hmdb15"))
-    assert fault.startswith("data set 'hmdb15' is not in the site file; it has: hmdb51.")
+    assert fault.startswith("data set 'hmdb15' is not in the site file; it has: hmdb51; imported are: none.")
 
 
 @pytest.mark.parametrize("mode", [(), ("--search", "3")], ids=str)
@@ -203,7 +203,7 @@ def test_frames_that_do_not_fit_on_the_disk_are_refused_before_any_is_decoded(
     def disk(_: Path) -> object:
         return usage
 
-    monkeypatch.setattr(frame_cache.shutil, "disk_usage", disk)
+    monkeypatch.setattr(cache_room.shutil, "disk_usage", disk)
     (fault,) = refusals(launched(site, *mode))
     assert "frame cache: " in fault
     assert "its disk has 1000 bytes" in fault

@@ -21,8 +21,8 @@ from sweeps.engine.search_run import show
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.tracking_search import ranking, record_search
 from tests.fsar_core.tiny import recipe
-from tests.sweeps.made_plans import FIRST, PRINTS, made_site, needing
-from tests.sweeps.made_records import ORIGIN, TRAIN, run_config, write_run
+from tests.sweeps.made_plans import FIRST, made_site, needing
+from tests.sweeps.made_records import ORIGIN, PRINTS, TRAIN, run_config, write_run
 from tests.sweeps.mlflow_rows import everything, runs
 
 Make = Callable[..., StudySearcher]

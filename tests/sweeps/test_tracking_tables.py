@@ -9,14 +9,14 @@ from search_spaces.table import Table
 from sweeps.engine.records import Store
 from sweeps.engine.results import TableResult, collect
 from sweeps.engine.tracking import Tracking
-from tests.sweeps.made_records import TEST, TRAIN, fill, ratio_table, small_table
+from tests.sweeps.made_records import PRINTS, TRAIN, fill, ratio_table, small_table
 from tests.sweeps.mlflow_rows import everything, runs
 
 LAUNCH = "mask_ratio it's 2026"
 
 
 def result_of(store: Store, table: Table, seeds: tuple[int, ...] = (0, 1)) -> TableResult:
-    return collect(table, seeds, store, TRAIN, TEST)
+    return collect(table, seeds, store, PRINTS)
 
 
 def test_a_table_is_a_parent_run_and_a_child_per_cell(uri: str, store: Store, tmp_path: Path) -> None:
@@ -39,7 +39,15 @@ def test_a_table_is_a_parent_run_and_a_child_per_cell(uri: str, store: Store, tm
         "shot": "1",
         "dataset": "motionshapes",
     }
-    assert child.data.metrics.keys() == {"accuracy", "ci95", "difference", "difference_ci95", "published", "delta"}
+    assert child.data.metrics.keys() == {
+        "accuracy",
+        "ci95",
+        "difference",
+        "difference_ci95",
+        "difference_p_holm",
+        "published",
+        "delta",
+    }
     assert child.data.metrics["delta"] == pytest.approx(0.40 - child.data.metrics["accuracy"])
     assert child.data.tags["training.seed0"] == training
     names = {path.name for path in (tmp_path / "artifacts" / "sgtm-table3").rglob("*") if path.is_file()}

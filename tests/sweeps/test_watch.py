@@ -77,8 +77,11 @@ def test_counting_prints_plain_lines_now_and_then_and_the_last_one(
             count(done, 30)
             clock.now += 1
     assert output.getvalue().splitlines() == [
-        "reading hmdb51: 0/30", "reading hmdb51: 10/30", "reading hmdb51: 20/30", "reading hmdb51: 30/30",
-    ]  # fmt: skip
+        "reading hmdb51: 0/30",
+        "reading hmdb51: 10/30, 1.0/s, 0.3 min left",
+        "reading hmdb51: 20/30, 1.0/s, 0.2 min left",
+        "reading hmdb51: 30/30, 1.0/s, 0.0 min left",
+    ]
 
 
 def test_a_terminal_shows_bars_instead_of_lines(output: io.StringIO, clock: Clock) -> None:
