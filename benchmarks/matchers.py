@@ -1,6 +1,8 @@
 """Times matchers beside the loops of published code, both in one run, after checking that their logits agree.
 
-  python benchmarks/matchers.py [names ...] [--threads 2] [--seconds 4] [--no-memory]     about 10 minutes
+  python benchmarks/matchers.py [names ...] [--threads 2] [--seconds 4] [--no-memory]     a minute or two a name
+
+Name rows where an hour is too long: the loops of the spatial search take minutes for a backward pass.
 
 Both works alternate, so that a busy machine slows both. Wall times are medians with ``--threads`` threads, CPU times
 medians with one. Memory is the growth of a fresh process by one forward and backward pass. The second table is the
