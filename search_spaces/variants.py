@@ -1,5 +1,6 @@
 """Methods and their variants as a table: a row each, and a column per number of shots."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -52,6 +53,9 @@ def find_variants(methods: Sequence[str], variants: Sequence[str] = ()) -> tuple
     return tuple(dict.fromkeys(found))
 
 
+_USUAL_TEST = EvalConfig()
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The fault of a name that does not exist."""
     names = tuple(known)
@@ -61,10 +65,15 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 
 def variants_table(
-    rows: Sequence[Variant], recipe: Recipe, *, shots: Sequence[int], per_shot: bool = False, episodes: int = 10_000
+    rows: Sequence[Variant],
+    recipe: Recipe,
+    *,
+    shots: Sequence[int],
+    per_shot: bool = False,
+    test: EvalConfig = _USUAL_TEST,
 ) -> Table:
-    """Every row is trained once, with the recipe's shots, and tested with each of ``shots``; with ``per_shot`` it is
-    trained for each of them by itself. Differences are to the first row.
+    """Every row is trained once, with the recipe's shots, and tested as ``test`` says but with each of ``shots``; with
+    ``per_shot`` it is trained for each of them by itself. Differences are to the first row.
 
     Raises TableError, a line per variant that does not fit the recipe.
     """
@@ -77,7 +86,7 @@ def variants_table(
             except ValueError as error:
                 faults[f"{row.label()}: {_said(error)}"] = None
                 continue
-            evaluation = EvalConfig(shot=shot, episodes=episodes)
+            evaluation = test.model_copy(update={"shot": shot})
             settings: dict[str, Setting] = {"method": row.method, "variant": row.name}
             cells.append(
                 Cell(row=row.label(), column=f"{shot}-shot", settings=settings, run=run, evaluation=evaluation)
@@ -86,11 +95,23 @@ def variants_table(
         raise TableError(faults)
     methods = tuple(dict.fromkeys(row.method for row in rows))
     return Table(
-        name=f"variants/{'_'.join(methods)}",
+        name="_".join((f"variants/{'_'.join(methods)}", *_marks(recipe, test))),
         title=f"Variants of {', '.join(methods)}" + (", trained for each number of shots" if per_shot else ""),
         cells=tuple(cells),
         reference=rows[0].label() if len(rows) > 1 else None,
     )
+
+
+def _marks(recipe: Recipe, test: EvalConfig) -> list[str]:
+    """What keeps unusual tests and trainings of the same methods in a table of their own."""
+    limit = recipe.data.limit
+    marks = [
+        "" if test.way == _USUAL_TEST.way else f"{test.way}_way",
+        "" if test.max_seconds is None else f"up_to_{test.max_seconds:g}_s",
+        "" if test.dataset is None else f"on_{test.dataset}",
+        "" if limit is None else f"{limit.per_class}_videos",
+    ]
+    return [re.sub(r"[^a-z0-9]", "_", mark) for mark in marks if mark]
 
 
 def _said(error: ValueError) -> str:

@@ -1,11 +1,13 @@
 """``fsar train``: methods and variants on a data set, as a table through the same engine as every sweep script."""
 
-from functools import partial
+import math
 from typing import Annotated, NoReturn
 
 import typer
 
+from fsar_core.config import EvalConfig
 from fsar_core.presets import Recipe
+from fsar_core.presets.coding import with_limit
 from search_spaces.table import Table, TableError
 from search_spaces.variants import Variant, find_variants, variants_table
 from sweeps.engine.cli import DatasetFlag, DryRunFlag, FreshFlag, JpegFlag, PresetFlag, SeedsFlag, SiteFlag, show_table
@@ -27,6 +29,15 @@ def train(
         typer.Option("--per-shot", help="Train for each number of shots (TRX, STRM), not once as the preset says."),
     ] = False,
     episodes: Annotated[int, typer.Option(help="Test episodes of a cell.")] = 10_000,
+    way: Annotated[int, typer.Option(help="Classes of a test episode.")] = 5,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Test only on clips that last at most so long (SSv2-3s, SSv2-5s).")
+    ] = None,
+    test_on: Annotated[str | None, typer.Option(help="Test on another data set than the one trained on.")] = None,
+    train_videos: Annotated[
+        int | None,
+        typer.Option(help="Train with so many videos of each class, drawn once; by default with all."),
+    ] = None,
     site: SiteFlag = "laptop",
     dataset: DatasetFlag = "motionshapes",
     preset: PresetFlag = None,
@@ -45,17 +56,20 @@ def train(
     columns = _numbers(shots)
     if not columns:
         faults.append(f"--shots must be numbers from 1 to {_MAX_SHOTS} with commas between them, got {shots!r}")
-    if episodes < 1:
-        faults.append(f"--episodes must be at least 1, got {episodes}")
+    for flag, least, given in (("episodes", 1, episodes), ("way", 2, way), ("train-videos", 1, train_videos)):
+        if given is not None and given < least:
+            faults.append(f"--{flag} must be at least {least}, got {given}")
+    if max_seconds is not None and not 0 < max_seconds < math.inf:
+        faults.append(f"--max-seconds must be a number above 0, got {max_seconds:g}")
     request = Request(
         site=site, dataset=dataset, preset=preset, seeds=seeds, fresh=fresh, jpeg=jpeg, faults=tuple(faults)
     )
-    grid = partial(_grid, rows, columns, per_shot, episodes)
+
+    def grid(recipe: Recipe) -> Table:
+        test = EvalConfig(way=way, episodes=episodes, max_seconds=max_seconds, dataset=test_on)
+        return variants_table(rows, with_limit(recipe, train_videos), shots=columns, per_shot=per_shot, test=test)
+
     show_table(request, grid, dry_run=dry_run)
-
-
-def _grid(rows: tuple[Variant, ...], shots: tuple[int, ...], per_shot: bool, episodes: int, recipe: Recipe) -> Table:
-    return variants_table(rows, recipe, shots=shots, per_shot=per_shot, episodes=episodes)
 
 
 def _parts(text: str) -> tuple[str, ...]:

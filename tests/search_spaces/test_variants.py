@@ -2,9 +2,11 @@
 
 import pytest
 
-from fsar_core.config import EpisodeBatches
+from fsar_core.config import EpisodeBatches, EvalConfig
+from fsar_core.data.config import Limit
 from fsar_core.methods import LEFT_OUT, all_methods
 from fsar_core.presets import clean, laptop, laptop64
+from fsar_core.presets.coding import with_limit
 from fsar_core.stages import TokenTransformer
 from search_spaces.table import TableError
 from search_spaces.variants import Variant, find_variants, unknown, variants_table
@@ -54,7 +56,9 @@ def test_no_names_are_a_fault() -> None:
 
 
 def test_a_row_is_trained_once_and_tested_with_each_number_of_shots() -> None:
-    table = variants_table(find_variants(["sgtm"], ["all"]), laptop("motionshapes"), shots=(1, 5), episodes=300)
+    table = variants_table(
+        find_variants(["sgtm"], ["all"]), laptop("motionshapes"), shots=(1, 5), test=EvalConfig(episodes=300)
+    )
     assert table.name == "variants/sgtm"
     assert table.rows() == ("sgtm", *(f"sgtm/{name}" for name in SGTM[1:]))
     assert table.columns() == ("1-shot", "5-shot")
@@ -100,3 +104,16 @@ def test_all_variants_that_do_not_fit_the_recipe_are_named(monkeypatch: pytest.M
         variants_table(find_variants(["sgtm"], ["all"]), recipe, shots=(1, 5))
     assert len(caught.value.faults) == len(SGTM)
     assert caught.value.faults[-1].startswith("sgtm/baseline: method: step 'matching': token_dim must divide")
+
+
+def test_unusual_tests_and_trainings_have_a_table_of_their_own() -> None:
+    rows = find_variants(["sgtm"])
+    recipe = with_limit(laptop("motionshapes"), 20)
+    test = EvalConfig(way=10, max_seconds=2.5, dataset="ucf101")
+    table = variants_table(rows, recipe, shots=(1, 5), test=test)
+    assert table.name == "variants/sgtm_10_way_up_to_2_5_s_on_ucf101_20_videos"
+    assert [cell.evaluation for cell in table.cells] == [test, test.model_copy(update={"shot": 5})]
+    runs = [table.cells[0].run, *(need.run for need in table.cells[0].run.needs)]
+    assert len(runs) > 1
+    assert all(run.data.limit == Limit(per_class=20) for run in runs)
+    assert variants_table(rows, laptop("motionshapes"), shots=(1,)).name == "variants/sgtm"

@@ -168,16 +168,20 @@ class TestTrain:
 
     def test_all_faults_come_together(self, tmp_path: Path) -> None:
         words = ("train", "sgmt", "sgtm", "--variants", "basline", "--shots", "1,none", "--episodes", "0")
+        words += ("--way", "1", "--train-videos", "0", "--max-seconds", "-1")
         found = refusals(
             fsar(*words, "--seeds", "0", "--preset", "best", "--site", str(write_site(tmp_path, tmp_path)))
         )
-        assert len(found) == 7
+        assert len(found) == 10
         for part, fault in zip(
             (
                 "no method is called 'sgmt'",
                 "no variant of sgtm is called 'basline'; did you mean 'baseline'?",
                 "--shots must be numbers from 1 to 100 with commas between them, got '1,none'",
                 "--episodes must be at least 1, got 0",
+                "--way must be at least 2, got 1",
+                "--train-videos must be at least 1, got 0",
+                "--max-seconds must be a number above 0, got -1",
                 "--seeds must be between 1 and 100, got 0",
                 "--preset must be one of",
                 "data set 'motionshapes' is not in the site file",
@@ -200,12 +204,12 @@ class TestTrain:
 
 def test_the_command_is_installed_and_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "sweeps", "--help"], capture_output=True, text=True, check=True)
-    for word in ("methods", "train", "masks"):
+    for word in ("methods", "train", "estimate", "data", "presets", "checkpoints", "masks"):
         assert word in done.stdout
 
 
 def test_help_names_every_flag_of_a_training() -> None:
     output = fsar("train", "--help").output
     flags = ("--variants", "--shots", "--per-shot", "--episodes", "--site", "--dataset", "--preset", "--seeds")
-    for flag in (*flags, "--dry-run", "--fresh"):
+    for flag in (*flags, "--way", "--max-seconds", "--test-on", "--train-videos", "--dry-run", "--fresh"):
         assert flag in output
