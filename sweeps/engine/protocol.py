@@ -69,7 +69,9 @@ def _training(cell: CellResult) -> str:
     else:
         episodes = "1 episode" if batches.per_step == 1 else f"{batches.per_step} episodes"
         of = f"{episodes} ({batches.way}-way {batches.shot}-shot, {batches.queries} queries per class)"
-    return f"{run.method.backbone.label()}, {run.data.crop} pixels, {run.training.steps:,} steps of {of}"
+    text = f"{run.method.backbone.label()}, {run.data.crop} pixels, {run.training.steps:,} steps of {of}"
+    limit = run.data.limit
+    return text if limit is None else f"{text}, {limit.per_class} videos of each class (drawn with seed {limit.seed})"
 
 
 def _shared(result: TableResult) -> str:

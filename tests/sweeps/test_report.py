@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from fsar_core.data.config import Limit
 from search_spaces.table import Cell, Table
 from sweeps.engine.formats import csv_text, markdown, terminal
 from sweeps.engine.latex import latex
 from sweeps.engine.page import html_page
 from sweeps.engine.plot import draw
+from sweeps.engine.protocol import protocol
 from sweeps.engine.records import RunFolder, Store
 from sweeps.engine.report import grid, points
 from sweeps.engine.results import TableResult, UnreadableResultError
@@ -231,3 +233,12 @@ def test_a_run_without_its_record_still_counts_by_its_evaluation(store: Store) -
 
 def _with_episodes(cell: Cell, episodes: int) -> Cell:
     return cell.model_copy(update={"evaluation": cell.evaluation.model_copy(update={"episodes": episodes})})
+
+
+def test_the_protocol_says_how_few_videos_a_training_had(store: Store) -> None:
+    table = small_table()
+    data = table.cells[0].run.data.model_copy(update={"limit": Limit(per_class=20, seed=3)})
+    few = table.cells[0].model_copy(update={"run": table.cells[0].run.model_copy(update={"data": data})})
+    result = results(table.model_copy(update={"cells": (few, *table.cells[1:])}), store)
+    assert "20 videos of each class (drawn with seed 3)" in "".join(protocol(result))
+    assert "videos of each class" not in "".join(protocol(results(table, store)))
