@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.frame_sampling import FrameSampling
+from fsar_core.data.processes import Progress, silent
 from fsar_core.data.transforms import normalise
 from fsar_core.episode import Clips
 from fsar_core.frame_samplers import FrameSampler
@@ -46,6 +47,7 @@ def embed_clips(
     sampling: FrameSampling | None = None,
     positions: np.ndarray | None = None,
     precision: Precision = "fp32",
+    progress: Progress = silent,
 ) -> dict[str, Tensor]:
     """The outputs of the named steps for every clip (or those at ``positions``), float32, on ``device`` if they fit."""
     wanted = tuple(names)
@@ -53,7 +55,7 @@ def embed_clips(
     def outputs(clips: Clips) -> dict[str, Tensor]:
         return {name: own for name, own in method.embed(clips).items() if name in wanted}
 
-    return _over_clips(outputs, method, source, device, sampling, positions, precision)
+    return _over_clips(outputs, method, source, device, sampling, positions, precision, progress)
 
 
 def scan_clips(
@@ -77,6 +79,7 @@ def _over_clips(
     sampling: FrameSampling | None,
     positions: np.ndarray | None,
     precision: Precision,
+    progress: Progress = silent,
 ) -> dict[str, Tensor]:
     """One table per output, filled part by part: the whole never exists twice."""
     chosen = np.arange(len(source)) if positions is None else positions
@@ -84,6 +87,7 @@ def _over_clips(
     method.eval()
     tables: dict[str, Tensor] = {}
     done = 0
+    progress(done, len(chosen))
     for clips in _in_parts(source, device, sampling, chosen):
         with mixed(device, precision):
             part = outputs(clips)
@@ -91,6 +95,7 @@ def _over_clips(
         for name, own in part.items():
             tables[name][done : done + len(own)] = own
         done += len(clips.videos)
+        progress(done, len(chosen))
     method.train(was_training)
     return tables
 

@@ -3,6 +3,7 @@
 Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016, https://arxiv.org/abs/1604.06174.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -18,12 +19,12 @@ _CONVOLUTIONS = nn.Conv2d | nn.Conv3d
 Piece = Callable[..., Any]
 
 
-class Chain(nn.Module):
+class Chain(nn.Module, ABC):
     """Layers that are pieces in a row, although they are no ``nn.Sequential``."""
 
+    @abstractmethod
     def pieces(self) -> Sequence[Piece]:
         """Each takes what the one before gives, a tensor or a tuple."""
-        raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
         passed: Any = images

@@ -1,14 +1,12 @@
 """Measures a file of another code base on our fixed episodes, under a preset, after all that can be wrong was found."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from fsar_core.config import EvalConfig
 from fsar_core.data.clip_index import BadDataset, ClipIndex
@@ -26,10 +24,10 @@ from search_spaces.published import of_method
 from search_spaces.table import Published, TableError
 from search_spaces.variants import find_variants
 from sweeps.engine.request import storage_faults
+from sweeps.engine.selection_words import on_test
 from sweeps.engine.site import BadRequest, load_site
 from sweeps.engine.watch import Display
 
-_AT_ONCE = 32
 _ALONE = "frame_matching"
 """A method without weights but those of its backbone: any file has them."""
 
@@ -66,6 +64,11 @@ class Ready:
     source: ClipSource
     method: Method
     device: torch.device
+
+    @property
+    def chosen_on_test(self) -> bool:
+        """Whether its own code base keeps what was best on test."""
+        return on_test(PRESETS[self.found.code.preset](self.source.config.dataset).selection)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +118,8 @@ def prepare(asked: Asked, display: Display) -> Ready:
 def measure(ready: Ready, asked: Asked, display: Display) -> tuple[Measured, ...]:
     """Every number of shots on the same features. Raises CacheError where the videos cannot be decoded."""
     method = ready.method.to(ready.device)
-    known = _embedded(method, ready.source, ready.device, display.counting("embedding test clips"))
+    counted = display.counting("embedding test clips")
+    known = embed_clips(method, ready.source, ready.device, names=method.read_by_heads(), progress=counted)
     configs = [EvalConfig(shot=shot, episodes=asked.episodes) for shot in asked.shots]
     return tuple(
         Measured(
@@ -173,19 +177,6 @@ def _too_few(index: ClipIndex, shots: tuple[int, ...]) -> list[str]:
     counts = [sum(clip.label == label for clip in index.of("test")) for label in labels]
     faults = (shortage(labels, counts, split="test", way=5, shot=shot, queries=1) for shot in shots)
     return list(dict.fromkeys(fault for own in faults for fault in own))
-
-
-def _embedded(
-    method: Method, source: ClipSource, device: torch.device, count: Callable[[int, int], None]
-) -> Mapping[str, Tensor]:
-    parts: list[dict[str, Tensor]] = []
-    names = method.read_by_heads()
-    count(0, len(source))
-    for start in range(0, len(source), _AT_ONCE):
-        positions = np.arange(start, min(start + _AT_ONCE, len(source)))
-        parts.append(embed_clips(method, source, device, names=names, positions=positions))
-        count(int(positions[-1]) + 1, len(source))
-    return {name: torch.cat([part[name] for part in parts]) for name in names}
 
 
 def _printed(ready: Ready, shot: int) -> Published | None:

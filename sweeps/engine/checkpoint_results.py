@@ -12,6 +12,7 @@ from sweeps.engine.checkpoint_measuring import Measured, Ready
 from sweeps.engine.checkpoint_views import listed
 from sweeps.engine.data_words import normalisation_text, resize_text
 from sweeps.engine.method_facts import in_short
+from sweeps.engine.selection_words import MARK, caution_of_code
 
 
 def show_measured(ready: Ready, measured: Sequence[Measured], console: Console) -> None:
@@ -21,6 +22,7 @@ def show_measured(ready: Ready, measured: Sequence[Measured], console: Console) 
         table.add_column(heading, justify="left" if heading in ("5-way", "") else "right", no_wrap=True)
     for own in measured:
         ours = f"{100 * own.result.accuracy:.2f} ± {100 * own.result.ci95:.2f}"
+        ours += f" {MARK}" if ready.chosen_on_test else ""
         printed = "-" if own.printed is None else f"{own.printed.percent:g}"
         source = "" if own.printed is None else f"{own.printed.source}, on {own.printed.dataset}"
         table.add_row(f"{own.config.shot}-shot", ours, printed, source)
@@ -34,7 +36,8 @@ def show_measured(ready: Ready, measured: Sequence[Measured], console: Console) 
 
 def cautions(ready: Ready) -> tuple[str, ...]:
     """What a number measured so does not mean."""
-    lines = list(ready.found.decided.notes)
+    lines = [caution_of_code(ready.found.code.preset)] if ready.chosen_on_test else []
+    lines += ready.found.decided.notes
     own, usual = ready.converted.method.backbone.label(), ready.recipe.backbone.label()
     if own != usual:
         lines.append(f"Backbone: {own} in the file, {usual} in the preset {ready.preset}.")
@@ -81,6 +84,7 @@ def measured_json(ready: Ready, measured: Sequence[Measured]) -> dict[str, objec
         "preset": ready.preset,
         "data": ready.source.config.model_dump(mode="json"),
         "fingerprint": ready.source.fingerprint,
+        "weights_chosen_on_test": ready.chosen_on_test,
         "cautions": list(cautions(ready)),
         "protocol": list(protocol(ready, measured)),
         "results": [

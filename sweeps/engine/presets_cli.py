@@ -19,7 +19,7 @@ from fsar_core.presets import PRESETS, Preset
 from search_spaces.variants import unknown
 from sweeps.engine.cli import ended
 from sweeps.engine.preset_facts import differences, facts
-from sweeps.engine.selection_words import SHORT
+from sweeps.engine.selection_words import SHORT, on_test
 from sweeps.engine.site import BadRequest
 
 app = typer.Typer(
@@ -146,7 +146,7 @@ def _named(preset: Preset) -> dict[str, object]:
 
 
 def _chooses_on_test(preset: Preset) -> bool:
-    return preset("hmdb51").selection.on == "test"
+    return on_test(preset("hmdb51").selection)
 
 
 def _print_json(content: object) -> None:

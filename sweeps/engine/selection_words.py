@@ -6,19 +6,24 @@ Weights chosen on the test videos have too high a number on them. Whatever shows
 from collections.abc import Iterable
 from math import ceil
 
-from fsar_core.config import RunConfig
+from fsar_core.config import RunConfig, Selection
 
 MARK = "‡"
 """Stands at every number of weights that were chosen on test."""
 SHORT = f"{MARK} weights chosen on test"
+_TOO_HIGH = "Such numbers are too high, and say nothing against numbers of weights chosen on val."
 CHOSEN_ON = "weights_chosen_on"
 """Name of a column or tag; its value is ``chosen_on``."""
 
 
+def on_test(selection: Selection) -> bool:
+    """Whether weights are chosen so."""
+    return selection.keep == "best" and selection.on == "test"
+
+
 def chosen_on_test(run: RunConfig) -> bool:
     """Also where only what the run needs first was."""
-    own = run.selection.keep == "best" and run.selection.on == "test"
-    return own or any(chosen_on_test(need.run) for need in run.needs)
+    return on_test(run.selection) or any(chosen_on_test(need.run) for need in run.needs)
 
 
 def chosen_on(run: RunConfig) -> str:
@@ -52,10 +57,12 @@ def cautions(runs: Iterable[RunConfig]) -> tuple[str, ...]:
     """The footnote of the mark; empty where no weights were chosen on test."""
     if not any(map(chosen_on_test, runs)):
         return ()
-    return (
-        f"{SHORT}: of many looks at the test videos the best was kept, as the published code does. Such numbers are "
-        "too high, and say nothing against numbers of weights chosen on val.",
-    )
+    return (f"{SHORT}: of many looks at the test videos the best was kept, as the published code does. {_TOO_HIGH}",)
+
+
+def caution_of_code(preset: str) -> str:
+    """The footnote of the mark for weights of the code that a preset follows."""
+    return f"{SHORT} by the code that the preset {preset} follows: of many looks the best is kept. {_TOO_HIGH}"
 
 
 def titled(title: str, runs: Iterable[RunConfig]) -> str:

@@ -129,6 +129,7 @@ class TestMeasured:
         ):
             assert part in text
         assert files(home / "output") == before
+        assert "‡" not in text
 
     @pytest.mark.parametrize("name", ["trx.pt", "strm.pt", "hyrsm.pyth", "molo.pyth"])
     def test_every_code_base_is_measured_and_equal_videos_are_told_from_others(self, home: Path, name: str) -> None:
@@ -140,6 +141,7 @@ class TestMeasured:
         assert [own["evaluation"]["shot"] for own in content["results"]] == [1, 2]
         assert all(own["accuracy"] > 60 for own in content["results"])
         assert all(own["printed"] is None for own in content["results"])
+        assert content["weights_chosen_on_test"] == (name in ("hyrsm.pyth", "molo.pyth"))
         assert len(content["results"][0]["per_class"]) == 5
 
     def test_a_printed_value_stands_beside_ours_with_its_source(
@@ -152,6 +154,8 @@ class TestMeasured:
         monkeypatch.setattr(checkpoint_measuring, "of_method", known)
         text = " ".join(measured(home, "hyrsm.pyth").output.split())
         assert "60.3 SGTM, table 1, on HMDB51" in text
+        assert text.count("‡") == 3
+        assert "‡ weights chosen on test by the code that the preset hyrsm follows" in text
         assert "Printed values: by the code's own tests" in text
 
     def test_what_the_data_set_decides_is_taken_from_the_preset_where_the_file_is_silent(

@@ -35,6 +35,7 @@ class OpenZip:
             raise BadImage(f"larger than {MAX_BYTES} bytes: the zip says {member.file_size}")
         try:
             return self._archive.read(member)
+        # NotImplementedError: packed in a way that Python cannot unpack; RuntimeError: behind a password
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise BadImage(f"cannot be read from the zip ({error})") from error
 
