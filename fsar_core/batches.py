@@ -94,6 +94,12 @@ class EpisodeStream:
         )
 
 
+def given_step(run: RunConfig, method: Method) -> str | None:
+    """The step whose outputs a training on clips computes once per clip; None where it gives frames."""
+    still = run.data.is_deterministic() and not run.method.needs_masks()
+    return method.frozen_prefix() if still else None
+
+
 class ClipStream:
     """Shuffled batches of labelled train clips; some clips of every class are held out and select the weights.
 
@@ -106,8 +112,7 @@ class ClipStream:
         held = [self._held_out(i, own) for i, own in enumerate(train.members)]
         self._held = np.concatenate(held)
         self._kept = np.setdiff1d(np.arange(len(train)), self._held)
-        still = run.data.is_deterministic() and not run.method.needs_masks()
-        self._given = method.frozen_prefix() if still else None
+        self._given = given_step(run, method)
         self._table: Tensor | None = None
         if self._given is not None:
             self._table = embed_clips(method, train, device, names=(self._given,))[self._given]

@@ -124,8 +124,9 @@ class FeatureStore:
 
 
 def _files(root: Path) -> Iterable[tuple[Path, int, int]]:
-    """Path, time of last use, bytes. Another process may remove some meanwhile."""
-    for path in root.glob(f"*{_SUFFIX}"):
+    """Path, time of last use, bytes; of tables only, whatever else lies there. Another process may remove some
+    meanwhile."""
+    for path in root.glob(f"{'[0-9a-f]' * 16}{_SUFFIX}"):
         try:
             found = path.stat()
         except FileNotFoundError:

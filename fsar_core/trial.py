@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from fsar_core.batches import given_step
 from fsar_core.config import ClipBatches, RunConfig
 from fsar_core.episode import Clips, Episode, Shape
 from fsar_core.method import Method
@@ -27,12 +28,6 @@ def random_clips(run: RunConfig, method: Method, classes: int, device: torch.dev
     queries = torch.arange(batches.way).repeat_interleave(batches.queries)
     clips = _noise(run, torch.cat((supports, queries)) % classes, None, method, device)
     return Episode(**vars(clips), way=batches.way, shot=batches.shot, query_labels=queries.to(device))
-
-
-def given_step(run: RunConfig, method: Method) -> str | None:
-    """The step whose outputs a training computes once per clip; None where it gives frames."""
-    still = run.data.is_deterministic() and not run.method.needs_masks()
-    return method.frozen_prefix() if still else None
 
 
 def _noise(run: RunConfig, class_ids: Tensor, given: str | None, method: Method, device: torch.device) -> Clips:

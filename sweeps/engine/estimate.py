@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
+from fsar_core.batches import given_step
 from fsar_core.config import RunConfig
 from fsar_core.episode import Clips
 from fsar_core.fitting import fit
 from fsar_core.frozen import content_id
 from fsar_core.method import Method
 from fsar_core.precision import Precision
-from fsar_core.trial import given_step, random_clips, trial_pass
+from fsar_core.trial import random_clips, trial_pass
 from sweeps.engine.plan import Plan
 from sweeps.engine.site import Site
 

@@ -244,6 +244,18 @@ def test_what_was_used_last_stays_when_there_is_no_room(store: FeatureStore, emb
     assert len(embedded) == 1
 
 
+def test_files_of_others_in_the_folder_are_never_removed(tmp_path: Path) -> None:
+    root = tmp_path / "features"
+    root.mkdir()
+    other = root / "resnet50.safetensors"
+    other.write_bytes(bytes(10_000_000))
+    os.utime(other, (0, 0))
+    store, source = FeatureStore(root, 100_000), tiny.clips("test")
+    store.known_per_clip(built(BASELINE), source, CPU)
+    assert len(list(root.iterdir())) == 2
+    assert other.stat().st_size == 10_000_000
+
+
 @pytest.mark.parametrize("limit", [0, 1000])
 def test_nothing_is_kept_where_it_would_exceed_the_limit(tmp_path: Path, limit: int) -> None:
     bounded = FeatureStore(tmp_path / "features", limit)

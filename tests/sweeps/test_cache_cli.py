@@ -144,6 +144,9 @@ def test_unused_caches_are_removed_and_others_left(site: Path) -> None:
     frames = site.parent / "cache" / "frames"
     called(site, *SMOKE)
     called(site, *SMOKE, "--jpeg", "90")
+    for own in ("brush_hair/a/00000001.jpg", "fedcba9876543210/00000001.jpg", "notes.txt"):  # of the user
+        (frames / own).parent.mkdir(parents=True, exist_ok=True)
+        (frames / own).touch()
     kept = files(frames)
     (frames / "0123456789abcdef").mkdir()
     (frames / "0123456789abcdef" / "manifest.json").write_text("{}")
