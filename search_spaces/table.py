@@ -40,7 +40,8 @@ class Cell(Frozen):
     """What the row varies, in the field's words."""
     run: RunConfig
     evaluation: EvalConfig
-    published: Published | None = None
+    published: tuple[Published, ...] = ()
+    """Printed values: several where one training here stands for several data sets of a paper."""
 
 
 class Axis(Frozen):
@@ -51,6 +52,16 @@ class Axis(Frozen):
     x_label: str
     group: str
     """A setting with a few values."""
+    panel: str | None = None
+    """A setting with a panel for each value. None: a panel per column."""
+
+
+class Scatter(Frozen):
+    """How a table of costs is drawn: accuracy over what a method costs, a point per row."""
+
+    x: str
+    """A numeric setting: parameters in millions, GFLOPs, seconds."""
+    x_label: str
 
 
 class Table(Frozen):
@@ -60,9 +71,12 @@ class Table(Frozen):
     """Also the name of its experiment."""
     title: str
     cells: tuple[Cell, ...] = Field(min_length=1)
-    axis: Axis | None = None
+    axis: Axis | Scatter | None = None
+    """None: bars."""
     reference: str | None = None
     """The row that others are compared with, pairwise, on the same episodes."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of these numbers: doubts, cells that cannot be run and why. Stand below the table."""
 
     @model_validator(mode="after")
     def _one_cell_a_place(self) -> Self:

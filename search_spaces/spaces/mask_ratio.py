@@ -14,13 +14,13 @@ from fsar_core.methods import sgtm
 from fsar_core.presets import Recipe
 from search_spaces.published import find
 from search_spaces.space import Space
-from search_spaces.table import Axis, Cell, Setting, Table
+from search_spaces.table import Axis, Cell, Published, Setting, Table
 
 RATIOS = (0.25, 0.5, 0.75)
 SHOTS = (1, 5)
 REGIONS: dict[str, MaskStrategy] = {"random": "random", "saliency": "ambiguous_visible"}
 _SEARCHED = ("ambiguous_visible", "top", "bottom", "middle", "random")
-_TABLES = ("sgtm_table3", "sgtm_table4")
+_TABLES = ("sgtm/table3", "sgtm/table4")
 
 
 def grid(recipe: Recipe) -> Table:
@@ -43,7 +43,7 @@ def grid(recipe: Recipe) -> Table:
             settings=settings,
             run=sgtm.run(recipe, method),
             evaluation=EvalConfig(shot=shot),
-            published=find(_TABLES, "Kinetics", shot, printed),
+            published=_printed(shot, printed),
         )
         for row, settings, method, printed in rows
         for shot in SHOTS
@@ -72,6 +72,11 @@ SPACE = Space(
     define=space,
     first=({"region": "ambiguous_visible", "masked_in_2s": 4, "lambda": 0.5},),
 )
+
+
+def _printed(shot: int, settings: dict[str, Setting | None]) -> tuple[Published, ...]:
+    found = find(_TABLES, "Kinetics", shot, settings)
+    return () if found is None else (found,)
 
 
 def _row(

@@ -34,7 +34,7 @@ _STYLE: dict[RcKeyType, Any] = {
 def draw(result: TableResult, kind: Literal["png", "pdf"]) -> bytes:
     """The whole file. Equal results give equal bytes. Unfinished cells are left out, and the title says how many."""
     with rc_context(_STYLE):
-        figure = _bars(result) if result.table.axis is None else _lines(result, result.table.axis)
+        figure = _lines(result, axis) if isinstance(axis := result.table.axis, Axis) else _bars(result)
         FigureCanvasAgg(figure)
         out = io.BytesIO()
         metadata = {"Software": None} if kind == "png" else {"CreationDate": None, "Producer": None, "Creator": None}
@@ -82,8 +82,8 @@ def _line(panel: Axes, axis: Axis, cells: list[CellResult], group: str, i: int, 
         label=group,
         zorder=3,
     )
-    shown = [(x, c) for x, c in zip(beside, cells, strict=True) if c.comparable and c.state == "done"]
-    printed = [(x, c.cell.published.percent) for x, c in shown if c.cell.published]
+    shown = [(x, c) for x, c in zip(beside, cells, strict=True) if c.printed and c.state == "done"]
+    printed = [(x, c.printed.percent) for x, c in shown if c.printed]
     if printed:
         x, y = zip(*printed, strict=True)
         panel.plot(
@@ -136,8 +136,8 @@ def _bar(panel: Axes, cell: CellResult, place: int, *, reference: bool) -> None:
     level, ci95 = _percent(cell), _ci95(cell)
     colour = "0.6" if reference else _COLOURS[0]
     panel.barh(place, level, height=0.62, color=colour, xerr=ci95, error_kw={"capsize": 2, "elinewidth": 1.1})
-    if cell.cell.published and cell.comparable:
-        printed = cell.cell.published.percent
+    if cell.printed:
+        printed = cell.printed.percent
         panel.plot(printed, place, marker="o", linestyle="none", color="black", markerfacecolor="white", label=_PRINTED)
     panel.annotate(
         marked(f"{level:.1f}", cell.cell.run), (1, place),
@@ -152,7 +152,7 @@ def _from_chance(panel: Axes, cells: list[CellResult]) -> None:
         return
     chance = 100 / max(cell.cell.evaluation.way for cell in cells)
     lowest = min(_percent(cell) - _ci95(cell) for cell in cells)
-    printed = [cell.cell.published.percent for cell in cells if cell.cell.published and cell.comparable]
+    printed = [cell.printed.percent for cell in cells if cell.printed]
     highest = max(*(_percent(cell) + _ci95(cell) for cell in cells), *printed, chance)
     start = chance if min([lowest, *printed]) > chance else 0.0
     panel.set_xlim(start, highest + 0.03 * (highest - start))

@@ -43,10 +43,9 @@ def printed_from(result: TableResult) -> tuple[str, ...]:
     """Sources of the printed values, and which of them may not be compared with ours."""
     lines: dict[str, None] = {}
     for cell in result.cells:
-        printed = cell.cell.published
-        if printed is not None:
+        for printed in cell.cell.published:
             source = f"rinted values: {printed.source}, printed on {printed.dataset}"
-            if cell.comparable:
+            if printed is cell.printed:
                 lines[f"P{source}, the data set of ours."] = None
             else:
                 lines[f"{DAGGER} P{source}, not comparable with {cell.dataset}."] = None

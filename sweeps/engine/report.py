@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from search_spaces.table import Published
 from sweeps.engine.protocol import DAGGER
 from sweeps.engine.results import CellResult, TableResult
 from sweeps.engine.selection_words import chosen_on_test, marked, titled
@@ -125,13 +126,15 @@ def _difference(result: TableResult, cell: CellResult, digits: int) -> str:
 
 
 def _printed(result: TableResult, cell: CellResult) -> str:
-    value = cell.cell.published
-    if value is None:
-        return ""
+    several = len(_printed_datasets(result, cell.cell.column)) > 1
+    return " · ".join(_printed_value(cell, value, several=several) for value in cell.cell.published)
+
+
+def _printed_value(cell: CellResult, value: Published, *, several: bool) -> str:
     text = f"{value.percent:.2f}"
-    if cell.printed_minus_ours is not None:
+    if value is cell.printed and cell.printed_minus_ours is not None:
         text += f" ({points(cell.printed_minus_ours, 2)})"
-    return text if len(_printed_datasets(result, cell.cell.column)) == 1 else f"{text} [{value.dataset}]"
+    return f"{text} [{value.dataset}]" if several else text
 
 
 def _column(result: TableResult, name: str) -> Column:
@@ -140,16 +143,16 @@ def _column(result: TableResult, name: str) -> Column:
     printed = None
     if datasets:
         printed = f"printed on {datasets[0]}" if len(datasets) == 1 else "printed"
-        if any(cell.comparable for cell in result.column(name)):
+        if any(cell.printed for cell in result.column(name)):
             printed += " (− ours)"
-        if any(cell.cell.published and not cell.comparable for cell in result.column(name)):
+        if any(value is not cell.printed for cell in result.column(name) for value in cell.cell.published):
             printed += f" {DAGGER}"
     return Column(name, None if reference is None else f"− {reference}", printed)
 
 
 def _printed_datasets(result: TableResult, column: str) -> tuple[str, ...]:
-    values = (cell.cell.published for cell in result.column(column))
-    return tuple(dict.fromkeys(value.dataset for value in values if value is not None))
+    values = (value for cell in result.column(column) for value in cell.cell.published)
+    return tuple(dict.fromkeys(value.dataset for value in values))
 
 
 def _ranks(cells: tuple[CellResult, ...]) -> dict[str, Rank]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsar_core.config import RunConfig
-from search_spaces.table import Cell, Table
+from search_spaces.table import Cell, Published, Table
 from sweeps.engine.records import EvaluationRecord, RunFolder, RunRecord, Store
 from sweeps.engine.statistics.comparisons import holm
 from sweeps.engine.statistics.intervals import Covers, Estimate, accuracy, difference, pooled_spread
@@ -95,19 +95,23 @@ class CellResult:
         return self.cell.evaluation.dataset or self.cell.run.data.dataset
 
     @property
-    def comparable(self) -> bool:
-        """Whether the printed value comes from this data set and backbone; case and punctuation do not count."""
-        printed, ours = self.cell.published, self.cell.run.method.backbone.label()
-        if printed is None or (printed.backbone is not None and _plain(printed.backbone) != _plain(ours)):
+    def printed(self) -> Published | None:
+        """The printed value that ours may be compared with: of this data set and backbone; case and punctuation do not
+        count."""
+        return next((value for value in self.cell.published if self._comparable(value)), None)
+
+    def _comparable(self, printed: Published) -> bool:
+        ours = self.cell.run.method.backbone.label()
+        if printed.backbone is not None and _plain(printed.backbone) != _plain(ours):
             return False
-        return _known_as(printed.dataset) == _known_as(self.dataset)
+        return _known_as(printed.dataset) == _known_as(self.dataset, self.cell.evaluation.max_seconds)
 
     @property
     def printed_minus_ours(self) -> float | None:
         """As a fraction. None unless all seeds are done and both numbers come from the same data set."""
-        if self.cell.published is None or self.accuracy is None or self.state != "done" or not self.comparable:
+        if self.printed is None or self.accuracy is None or self.state != "done":
             return None
-        return self.cell.published.percent / 100 - self.accuracy
+        return self.printed.percent / 100 - self.accuracy
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,9 +256,11 @@ def _episodes(cell: Cell) -> tuple[object, ...]:
     return e.dataset or cell.run.data.dataset, e.max_seconds, e.way, e.shot, e.queries, e.episodes, e.seed
 
 
-def _known_as(dataset: str) -> str:
-    """The paper's "Kinetics" is the few-shot subset of 100 classes."""
+def _known_as(dataset: str, max_seconds: float | None = None) -> str:
+    """The papers' "Kinetics" is the few-shot subset of 100 classes, their "SSv2-3s" the short clips of SSv2-Full."""
     plain = _plain(dataset)
+    if max_seconds is not None:
+        return f"{plain.removesuffix('full')}{max_seconds:g}s"
     return "kinetics100" if plain == "kinetics" else plain
 
 

@@ -149,6 +149,6 @@ def _numbers(result: TableResult, cell: CellResult) -> dict[str, float | None]:
         "difference": mean,
         "difference_ci95": ci95,
         "difference_p_holm": p,
-        "published": None if cell.cell.published is None else cell.cell.published.percent / 100,
+        "published": next((value.percent / 100 for value in cell.cell.published), None),
         "delta": cell.printed_minus_ours,
     }

@@ -48,7 +48,7 @@ def cell(
         settings={**settings},
         run=run_config(lam, shot),
         evaluation=EvalConfig(shot=shot, queries=2, episodes=episodes),
-        published=published,
+        published=() if published is None else (published,),
     )
 
 
