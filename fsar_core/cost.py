@@ -68,5 +68,11 @@ def measure(run: RunConfig, *, way: int = 5, shot: int = 1, queries: int = 1, cl
     )
 
 
+def test_parameters(run: RunConfig, *, classes: int = BASE_CLASSES) -> int:
+    """``Cost.test_parameters`` alone, which takes no episode."""
+    with torch.device("meta"):
+        return _count(run.method.for_test().build(frames=run.data.frames, crop=run.data.crop, classes=classes))
+
+
 def _count(module: nn.Module, *, trainable: bool = False) -> int:
     return sum(own.numel() for own in module.parameters() if own.requires_grad or not trainable)

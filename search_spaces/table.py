@@ -1,14 +1,18 @@
 """A table is an ordered set of cells; a cell is one number: a run, an evaluation, and the printed value if any."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.frozen import Frozen
+from fsar_core.presets import Recipe
 
 Setting = str | int | float | bool
+
+RecipeOf = Callable[[str], Recipe]
+"""The recipe for a training data set, by our name."""
 
 
 class TableError(ValueError):

@@ -8,7 +8,7 @@ from fsar_core.presets.hyrsm import HYRSM
 from fsar_core.presets.molo import MOLO
 from fsar_core.presets.preset import Preset
 from fsar_core.presets.recipe import Course, Recipe
-from fsar_core.presets.small import laptop, laptop64, smoke
+from fsar_core.presets.small import laptop, laptop64, smoke, tiny
 from fsar_core.presets.strm import STRM
 from fsar_core.presets.trx import TRX
 from fsar_core.presets.vim import VIM
@@ -25,6 +25,7 @@ __all__ = [
     "laptop64",
     "paper_dataset",
     "smoke",
+    "tiny",
 ]
 
 _HOUSE = "this project"
@@ -40,6 +41,7 @@ PRESETS: Mapping[str, Preset] = {
         Preset(name="laptop", source=_HOUSE, recipe=laptop),
         Preset(name="laptop64", source=_HOUSE, recipe=laptop64),
         Preset(name="smoke", source=_HOUSE, recipe=smoke),
+        Preset(name="tiny", source=_HOUSE, recipe=tiny),
     )
 }
 """By name, as they are listed."""

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from fsar_core.backbones import BackboneConfig
 from fsar_core.config import Batches, EpisodeBatches, Need, RunConfig, Selection, Training
 from fsar_core.data.config import DataConfig, Flip
@@ -40,7 +42,10 @@ class Recipe(Frozen):
     queries_by_shot: tuple[tuple[int, int], ...] = ()
     """(shot, queries per class) of trainings with other numbers of shots. Empty: the queries stay."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"loss_scale", "queries_by_shot"})
+    test_episodes: int = Field(default=10_000, ge=1)
+    """Of every cell of a table. A fact of the tests, not of the trainings."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"loss_scale", "queries_by_shot", "test_episodes"})
 
     def few_shot(self, method: MethodConfig, needs: tuple[Need, ...] = ()) -> RunConfig:
         """The few-shot training of a method on this recipe's backbone."""
@@ -77,6 +82,14 @@ class Recipe(Frozen):
         course = self.episodes.model_copy(update={"batches": batches.model_copy(update=changed)})
         return self.model_copy(update={"episodes": course})
 
+    def with_backbone(self, backbone: BackboneConfig) -> "Recipe":
+        """The recipe on another backbone. Runs that make the weights it starts from are then made with this one too."""
+        needs = tuple(
+            need.model_copy(update={"run": _on(backbone, need.run)}) if need.target == "backbone" else need
+            for need in self.needs
+        )
+        return self.model_copy(update={"backbone": backbone, "needs": needs})
+
     def _run(
         self, method: MethodConfig, course: Course, data: DataConfig, selection: Selection, needs: tuple[Need, ...]
     ) -> RunConfig:
@@ -90,6 +103,11 @@ class Recipe(Frozen):
             selection=selection,
             needs=needs,
         )
+
+
+def _on(backbone: BackboneConfig, run: RunConfig) -> RunConfig:
+    method = MethodConfig.model_validate({**dict(run.method), "backbone": backbone})
+    return RunConfig.model_validate({**dict(run), "method": method})
 
 
 def scored(layers: ClassScores.Config) -> tuple[Step, ...]:
