@@ -117,8 +117,8 @@ def compare(method: Method, test: ClipSource, config: EvalConfig) -> tuple[float
 def motionshapes(console: Console) -> Table:
     """The table of MotionShapes."""
     prepared = prepare(Request(), Display(console))
-    recipe = prepared.recipe
-    test = open_splits(prepared.site.place("motionshapes"), recipe.data, prepared.index)["test"]
+    recipe = prepared.recipe_of("motionshapes")
+    test = open_splits(prepared.site.place("motionshapes"), recipe.data, prepared.indices["motionshapes"])["test"]
     heads = (
         "method",
         "shot",

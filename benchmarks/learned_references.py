@@ -1,8 +1,11 @@
 """Matchers with weights the way published code computes them: joined tuples, copies for every query, joined maps."""
 
+import math
+from functools import cache
 from itertools import combinations, product
 
 import torch
+from references import labels_of, of_class
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -11,31 +14,39 @@ from fsar_core.matchers import PairAlignment, QueryClass, SetRelation, Trx
 
 
 def trx(matcher: Trx, features: Features) -> Tensor:
-    """Class by class, and a softmax for every query by itself."""
+    """As ``TemporalCrossTransformer.forward`` of https://github.com/tobyperrett/trx, which STRM took over: tuples are
+    joined and projected, then class by class, with a softmax for every query by itself."""
+    query, support, labels = features.query, features.support.flatten(0, 1), labels_of(features)
     branches: list[Tensor] = []
     for i, cardinality in enumerate(matcher.config.cardinalities):
         part = f"branches.{i}"
-        both = [
-            _joined(frames + matcher.positions[: frames.shape[-2]].to(frames.dtype), cardinality)
-            for frames in (features.query, features.support)
-        ]
+        code = matcher.positions[: query.shape[-2]].to(query.dtype)
+        both = [_joined(frames + code, cardinality) for frames in (query, support)]
         (query_keys, query_values), (keys, values) = (_keys_and_values(matcher, part, own) for own in both)
-        distances: list[Tensor] = []
-        for own_keys, own_values in zip(keys, values, strict=True):
-            scores = query_keys.unsqueeze(1) @ own_keys.mT / own_keys.shape[-1] ** 0.5  # (Q, K, M', M)
+        found = query.new_zeros(len(query), len(features.support))
+        for label in labels.unique():
+            own_keys = keys.index_select(0, of_class(labels, label))
+            own_values = values.index_select(0, of_class(labels, label))
+            scores = query_keys.unsqueeze(1) @ own_keys.mT / math.sqrt(own_keys.shape[-1])  # (Q, K, M', M)
             scores = scores.transpose(1, 2).flatten(2)
-            weights = torch.stack([of_query.softmax(-1) for of_query in scores])
-            weights = weights.unflatten(2, (len(own_keys), -1)).transpose(1, 2)
+            weights = torch.cat([of_query.softmax(-1) for of_query in scores])
+            weights = weights.view(*scores.shape[:2], len(own_keys), -1).transpose(1, 2)
             gaps = query_values - (weights @ own_values).sum(1)
-            distances.append(gaps.norm(dim=(-2, -1)) ** 2 / gaps.shape[1])
-        branches.append(-torch.stack(distances, dim=1))
-    return torch.stack(branches).mean(0)
+            found[:, label] = -(gaps.norm(dim=(-2, -1)) ** 2 / gaps.shape[1])
+        branches.append(found)
+    return torch.stack(branches, dim=-1).mean(-1)
+
+
+@cache
+def _tuples(frames: int, cardinality: int) -> list[Tensor]:
+    """Made once, as in the constructors of the published modules."""
+    return [torch.tensor(own) for own in combinations(range(frames), cardinality)]
 
 
 def _joined(frames: Tensor, cardinality: int) -> Tensor:
-    """(..., T, D) -> (..., M, cardinality * D)."""
-    chosen = combinations(range(frames.shape[-2]), cardinality)
-    return torch.stack([frames[..., list(own), :].flatten(-2) for own in chosen], dim=-2)
+    """(V, T, D) -> (V, M, cardinality * D)."""
+    chosen = _tuples(frames.shape[-2], cardinality)
+    return torch.stack([frames.index_select(-2, own).reshape(len(frames), -1) for own in chosen], dim=-2)
 
 
 def _keys_and_values(matcher: Trx, part: str, tuples: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,14 +55,20 @@ def _keys_and_values(matcher: Trx, part: str, tuples: Tensor) -> tuple[Tensor, T
 
 
 def query_class(matcher: QueryClass, features: Features) -> Tensor:
-    """Class by class, from the matrix of all distances."""
+    """As ``DistanceLoss.forward`` of https://github.com/Anirudh257/strm: all queries are projected at once, supports
+    class by class, and a class has a matrix of distances of its own."""
+    query, support, labels = features.query, features.support.flatten(0, 1), labels_of(features)
     branches: list[Tensor] = []
     for i, cardinality in enumerate(matcher.config.cardinalities):
         project = matcher.get_submodule(f"branches.{i}.projection")
-        query, support = (project(_joined(own, cardinality)).relu() for own in (features.query, features.support))
-        rows, count = query.flatten(0, 1), query.shape[1]
-        nearest = [torch.cdist(rows, own.flatten(0, 1)).min(1).values.view(-1, count).mean(1) for own in support]
-        branches.append(-torch.stack(nearest, dim=1))
+        support_tuples, query_tuples = _joined(support, cardinality), _joined(query, cardinality)
+        rows = project(query_tuples.flatten(0, 1)).relu()
+        found = query.new_zeros(len(query), len(features.support))
+        for label in labels.unique():
+            own = project(support_tuples.index_select(0, of_class(labels, label)).flatten(0, 1)).relu()
+            nearest = torch.cdist(rows, own).min(1).values.view(len(query), -1)
+            found[:, label] = -nearest.mean(1)
+        branches.append(found)
     return torch.stack(branches).mean(0)
 
 

@@ -5,8 +5,8 @@
 Name rows where an hour is too long: the loops of the spatial search take minutes for a backward pass.
 
 Both works alternate, so that a busy machine slows both. Wall times are medians with ``--threads`` threads, CPU times
-medians with one. Memory is the growth of a fresh process by one forward and backward pass. The second table is the
-evaluation of 1,000 episodes by look-ups in a table of pairs, beside the loops on every episode's clips.
+medians with one. Memory is the growth of a fresh process by one forward and backward pass. Look-ups are the evaluation
+of 1,000 episodes by a table of pairs, beside the loops on every episode's clips.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,7 @@ import numpy as np
 import references
 import torch
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from rich.progress import Progress
 from torch import Tensor, nn
 
 from fsar_core.backbones import SmallNet
@@ -54,6 +53,7 @@ from fsar_core.stages import SpatialPool
 
 WAY, QUERIES, FRAMES, DIM, CELLS = 5, 25, 8, 2048, 7
 CLIPS, EPISODES = 240, 1000
+WIDTH = 10
 Work = Callable[[], object]
 Clock = Callable[[], float]
 
@@ -179,19 +179,19 @@ def peaks(name: str, shot: int) -> list[str]:
     return found
 
 
-def time_row(name: str, shot: int, options: argparse.Namespace) -> list[list[str]]:
+def time_row(name: str, shot: int, options: argparse.Namespace) -> Iterator[list[str]]:
     check(ROWS[name], shot)
-    found: list[list[str]] = []
     for what, backward in (("forward", False), ("forward + backward", True)):
         both = works(ROWS[name], shot, backward)
         torch.set_num_threads(options.threads)
         wall = compare(both, time.perf_counter, options.seconds)
         torch.set_num_threads(1)
         cpu = compare(both, time.process_time, options.seconds)
-        memory = peaks(name, shot) if backward and not options.no_memory else ["", ""]
+        memory = peaks(name, shot) if backward and not options.no_memory else []
         cells = [f"{value:.3g}" for value in (*wall, wall[1] / wall[0], *cpu, cpu[1] / cpu[0])]
-        found.append([name, str(shot), what, *cells, *memory])
-    return found
+        yield [name, str(shot), what, *cells, *memory]
+    if ROWS[name].table:
+        yield time_table(name, shot, options)
 
 
 def episodes(shot: int) -> EpisodeList:
@@ -224,23 +224,29 @@ def time_table(name: str, shot: int, options: argparse.Namespace) -> list[str]:
     torch.set_num_threads(options.threads)
     ours, loops = compare((by_table, by_clips), time.perf_counter, options.seconds)
     ours, loops = ours / EPISODES, loops / 10
-    return [name, str(shot), f"{ours:.3g}", f"{loops:.3g}", f"{loops / ours:.3g}"]
+    return [name, str(shot), "look-ups", f"{ours:.3g}", f"{loops:.3g}", f"{loops / ours:.3g}"]
+
+
+def line(cells: Sequence[str]) -> str:
+    name, shot, what, *numbers = cells
+    return f"{name:<30}{shot:>5}  {what:<18}" + "".join(f"{number:>{WIDTH}}" for number in numbers)
 
 
 def report(names: Sequence[str], options: argparse.Namespace) -> None:
-    kinds = ("ours, ms", "loops, ms", "ratio", "ours, CPU ms", "loops, CPU ms", "ratio", "ours, MiB", "loops, MiB")
-    single = Table("matcher", "shots", "what", *kinds)
-    single.title = f"{WAY}-way, {QUERIES} queries, {FRAMES} frames of {DIM} channels, {options.threads} threads"
-    table = Table("matcher", "shots", "table, ms/episode", "loops, ms/episode", "ratio")
-    table.title = f"{EPISODES} episodes of {WAY} queries over {CLIPS} clips"
-    for name, shot in track([(name, shot) for name in names for shot in (1, 5)], console=Console(stderr=True)):
-        for cells in time_row(name, shot, options):
-            single.add_row(*cells)
-        if ROWS[name].table:
-            table.add_row(*time_table(name, shot, options))
-    console = Console(width=180)
-    console.print(single)
-    console.print(table)
+    """Prints every line as soon as it is measured."""
+    console = Console(width=160, highlight=False, soft_wrap=True)
+    console.print(f"{WAY}-way, {QUERIES} queries, {FRAMES} frames of {DIM} channels, {options.threads} threads")
+    console.print(f"look-ups: of {EPISODES} episodes of {WAY} queries over {CLIPS} clips; all in ms per episode")
+    timed = ["ours", "loops", "ratio"]
+    console.print(
+        line(["matcher", "shots", "what", *timed, *(f"CPU {kind}" for kind in timed), "MiB ours", "MiB loops"])
+    )
+    # A bar on the same terminal must know of the lines; where they go to a file it must not take them.
+    shown = console if console.is_terminal else Console(stderr=True)
+    with Progress(*Progress.get_default_columns(), console=shown, redirect_stdout=False) as progress:
+        for name, shot in progress.track([(name, shot) for name in names for shot in (1, 5)]):
+            for cells in time_row(name, shot, options):
+                console.print(line(cells))
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from fsar_core.stages import SpatialPool
 from search_spaces.table import Cell, Table
 from sweeps.engine.records import Store
 from sweeps.engine.request import Request, prepare
-from sweeps.engine.sweep import run_table
+from sweeps.engine.sweep import run_tables
 from sweeps.engine.watch import Display
 
 SEEDS = 3
@@ -96,9 +96,10 @@ def print_pairs(console: Console) -> None:
     """A row per method, a column per pair, means over seeds; last the mean over pairs with its sd over seeds."""
     prepared = prepare(Request(seeds=SEEDS), Display(console))
     site, store = prepared.site, Store(prepared.site.storage)
-    test = open_splits(site.place("motionshapes"), prepared.recipe.data, prepared.index)["test"]
+    recipe = prepared.recipe_of("motionshapes")
+    test = open_splits(site.place("motionshapes"), recipe.data, prepared.indices["motionshapes"])["test"]
     first = True
-    for row, run in runs(prepared.recipe).items():
+    for row, run in runs(recipe).items():
         own = [
             pair_accuracies(run, store.folder(run.with_seed(seed), test.fingerprint).checkpoints, test)
             for seed in prepared.seeds
@@ -117,5 +118,5 @@ def print_pairs(console: Console) -> None:
 
 if __name__ == "__main__":
     out = Console(width=200, soft_wrap=True)
-    run_table(Request(seeds=SEEDS), grid, out)
+    run_tables(Request(seeds=SEEDS), lambda recipe_of: [grid(recipe_of("motionshapes"))], out)
     print_pairs(out)

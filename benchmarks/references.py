@@ -10,18 +10,31 @@ from torch.nn import functional as F
 from fsar_core.episode import Features
 
 
+def labels_of(features: Features) -> Tensor:
+    """(S) class of each support video, in the order of ``support.flatten(0, 1)``."""
+    way, shot = features.support.shape[:2]
+    return torch.arange(way).repeat_interleave(shot)
+
+
+def of_class(labels: Tensor, label: Tensor) -> Tensor:
+    """Where the support videos of a class are: looked up again by every class, as in all of these repositories."""
+    return (labels == label).nonzero().reshape(-1)
+
+
 def otam(features: Features) -> Tensor:
-    """One slice over the pairs for each cell of a table that is written in place."""
-    query, support = features.query.flatten(0, 1), features.support.flatten(0, 2)
-    norms = query.norm(dim=-1).unsqueeze(-1) * support.norm(dim=-1)
-    shape = (len(features.query), features.query.shape[1], -1, features.support.shape[2])
-    distances = (1 - (query @ support.mT) / (norms + 0.01)).view(shape).transpose(1, 2)
+    """As ``CNN_OTAM.forward`` and ``cos_sim`` of https://github.com/tobyperrett/few-shot-action-recognition."""
+    query, support, labels = features.query.flatten(0, 1), features.support.flatten(0, 2), labels_of(features)
+    products = query @ support.mT
+    norms = query.norm(dim=-1).unsqueeze(-1) @ support.norm(dim=-1).unsqueeze(-1).mT + 0.01
+    shape = (len(features.query), features.query.shape[1], len(labels), features.support.shape[2])
+    distances = (1 - products / norms).view(shape).transpose(1, 2)
     costs = _otam_costs(distances, 0.1) + _otam_costs(distances.mT, 0.1)
-    way = len(features.support)
-    return -torch.stack([of_class.mean(1) for of_class in costs.chunk(way, dim=1)], dim=1)
+    classes = [costs.index_select(1, of_class(labels, label)).mean(1) for label in labels.unique()]
+    return -torch.stack(classes).mT
 
 
 def _otam_costs(distances: Tensor, lam: float) -> Tensor:
+    """As ``OTAM_cum_dist``: one slice over the pairs for each cell of a table that is written in place."""
     distances = F.pad(distances, (1, 1))
     cost = torch.zeros_like(distances)
     rows, columns = distances.shape[-2:]

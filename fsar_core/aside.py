@@ -1,13 +1,15 @@
 """Files that appear whole or not at all: written beside their place under another name, then renamed."""
 
 import os
+import re
 import secrets
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _MARK = ".aside-"
+_NAME = re.compile(rf".+{re.escape(_MARK)}\d+-[0-9a-f]{{8}}")
 _ABANDONED_S = 3600.0
 
 
@@ -28,7 +30,22 @@ def written_aside(final: Path) -> Generator[Path]:
 
 def remove_abandoned(folder: Path) -> None:
     """Removes what killed writers left, old enough that no live one can be at it."""
+    for path in abandoned(folder):
+        path.unlink(missing_ok=True)
+
+
+def abandoned(folder: Path) -> Iterator[Path]:
+    """What ``remove_abandoned`` would remove."""
     for path in folder.glob(f"*{_MARK}*"):
         with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                path.unlink()
+            if _NAME.fullmatch(path.name) and time.time() - path.stat().st_mtime > _ABANDONED_S:
+                yield path
+
+
+def to_disk(path: Path) -> None:
+    """A file's content or a folder's entries, before anything older is removed."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fsar_core.aside import to_disk
+
 _PREFIX = "step-"
 
 
@@ -36,17 +38,17 @@ def save_checkpoint(
         save_file(_plain(method.state_dict()), aside / "weights.safetensors")
         save_file(_plain(_flat(optimizer)), aside / "optimizer.safetensors")
         if before is not None and read_state(before)["best_step"] == state["best_step"]:
-            _link(before / "best.safetensors", aside / "best.safetensors")
+            link(before / "best.safetensors", aside / "best.safetensors")
         else:
             save_file(_plain(best), aside / "best.safetensors")
         (aside / "state.json").write_text(json.dumps(state))
         target = root / f"{_PREFIX}{step:08d}"
         for written in (*aside.iterdir(), aside):
-            _to_disk(written)
+            to_disk(written)
         if target.exists():
             target.rename(root / f".{uuid.uuid4().hex}")
         aside.rename(target)
-        _to_disk(root)
+        to_disk(root)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     for old in root.iterdir():
@@ -122,17 +124,8 @@ def part_of(name: str) -> str:
     return ".".join((first, *others[:1])) if first in ("steps", "heads", "losses") else first
 
 
-def _to_disk(path: Path) -> None:
-    """A file's content or a folder's entries, before anything older is removed."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _link(existing: Path, new: Path) -> None:
-    """A copy where the file system has no hard links."""
+def link(existing: Path, new: Path) -> None:
+    """The same file under a second name; a copy where the file system has no hard links."""
     try:
         os.link(existing, new)
     except OSError:

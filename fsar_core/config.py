@@ -71,6 +71,8 @@ class Need(Frozen):
 class RunConfig(Frozen):
     """One training. Equal configs have equal ``run_id`` on every machine."""
 
+    __slots__ = ("_run_id",)
+
     method: MethodConfig
     data: DataConfig
     batches: Batches = EpisodeBatches()
@@ -113,11 +115,16 @@ class RunConfig(Frozen):
 
     def run_id(self) -> str:
         """16 hexadecimal digits of the canonical JSON."""
-        return content_id(self.canonical_json())
+        return self.remembered("_run_id", lambda: content_id(self.canonical_json()))
 
     def with_seed(self, seed: int) -> "RunConfig":
-        """The same training from another seed. What it needs first is shared, and keeps its own."""
-        return RunConfig.model_validate({**dict(self), "seed": seed})
+        """The same training from another seed. What it needs first is shared, and keeps its own.
+
+        Raises ValueError for a negative one. No other field is checked again: none of them depends on the seed.
+        """
+        if seed < 0:
+            raise ValueError(f"seed must be at least 0, got {seed}")
+        return self if seed == self.seed else self.model_copy(update={"seed": seed})
 
 
 class EvalConfig(Frozen):

@@ -1,5 +1,6 @@
 """Each query tuple against the nearest tuple of each class, for STRM's query-class similarity."""
 
+import sys
 from typing import Literal
 
 import torch
@@ -7,6 +8,9 @@ from torch import Tensor
 
 Similarity = Literal["neg_l2", "cosine"]
 """``neg_l2``: minus the Euclidean distance, not squared. ``cosine``: of vectors of length 1."""
+
+_NUMBERS_AT_ONCE = {"cpu": 2**19}
+"""Of winners that lie beside their rows: so many stay in the cache of a CPU."""
 
 
 def to_nearest(rows: Tensor, classes: Tensor, similarity: Similarity) -> Tensor:
@@ -16,7 +20,15 @@ def to_nearest(rows: Tensor, classes: Tensor, similarity: Similarity) -> Tensor:
     """
     # Nothing of the losers gets a gradient: a search without one, then the similarities of the winners alone. Their
     # distances do not cancel as those of the search do, which are expanded into products.
-    chosen = classes.flatten(0, 2).index_select(0, _nearest(rows.detach(), classes.detach(), similarity).flatten())
+    nearest = _nearest(rows.detach(), classes.detach(), similarity)
+    episodes, count, dim = len(rows), classes.shape[1], rows.shape[-1]
+    at_once = max(1, _NUMBERS_AT_ONCE.get(rows.device.type, sys.maxsize) // max(1, episodes * count * dim))
+    parts = zip(rows.split(at_once, dim=1), nearest.split(at_once, dim=1), strict=True)
+    return torch.cat([_to_winners(own, classes, winners, similarity) for own, winners in parts], dim=1)
+
+
+def _to_winners(rows: Tensor, classes: Tensor, winners: Tensor, similarity: Similarity) -> Tensor:
+    chosen = classes.flatten(0, 2).index_select(0, winners.flatten())
     chosen = chosen.view(*rows.shape[:2], classes.shape[1], -1)
     if similarity == "cosine":
         return (rows.unsqueeze(2) * chosen).sum(-1)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fsar_core.episode import Features, Match, Shape
 from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.cosine import frame_cosine
+from fsar_core.matchers.ordered_paths import both_costs, holds
 from fsar_core.matchers.shots import ShotRule, Shots, class_scores, shot_rule
 from fsar_core.precision import wide
 
@@ -50,6 +51,8 @@ class Otam(nn.Module):
         distances = (1 - frame_cosine(query, support, self.config.cosine_eps)).transpose(-3, -2)  # (*B, A, S, T', T)
         if self.config.directions == "query_to_support":
             return -alignment_cost(distances, self.config.lam)
+        if holds(distances, self.config.lam):
+            return -both_costs(distances, self.config.lam)
         if query.shape[-2] != support.shape[-2]:
             return -alignment_cost(distances, self.config.lam) - alignment_cost(distances.mT, self.config.lam)
         return -alignment_cost(torch.stack((distances, distances.mT)), self.config.lam).sum(0)

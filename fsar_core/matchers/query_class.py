@@ -16,7 +16,7 @@ from fsar_core.matchers.base import MatcherBase
 from fsar_core.matchers.nearest import Similarity, to_nearest
 from fsar_core.matchers.recompute import block
 from fsar_core.matchers.shots import ShotRule
-from fsar_core.matchers.tuple_attention import Blocks, Work, blocks, by_blocks
+from fsar_core.matchers.tuple_attention import Blocks, Work, blocks, by_blocks, embedded
 from fsar_core.matchers.tuples import Cardinalities, OfTuples, check_tuples, project_tuples
 from fsar_core.precision import full_precision, wide
 from fsar_core.seeds import derived_seed
@@ -93,35 +93,35 @@ class _Branch(OfTuples):
     def forward(self, query: Tensor, support: Tensor) -> Tensor:
         """(E, Q, T', D) and (E, N, K, T, D) -> (E, Q, N)."""
         query, support = self._dropped(query, "queries"), self._dropped(support, "supports")
-        tables = self.tuples_of(query), self.tuples_of(support)
         work = Work(
             episodes=len(query),
             queries=query.shape[1],
             classes=support.shape[1],
             shots=support.shape[2],
-            query_tuples=len(tables[0]),
-            support_tuples=len(tables[1]),
+            query_tuples=len(self.tuples_of(query)),
+            support_tuples=len(self.tuples_of(support)),
             dim=self.projection.out_features,
             itemsize=query.itemsize,
         )
         size = blocks(work)
-        return by_blocks(partial(self._to_classes, tables, size), query, support, size)
+        return by_blocks(partial(self._to_classes, size), query, support, size)
 
-    def _to_classes(self, tables: tuple[Tensor, Tensor], size: Blocks, query: Tensor, support: Tensor) -> Tensor:
-        classes = self._embed(support, tables[1]).flatten(2, 3)  # (E, n, K * M, d)
-        several = size.rows < query.shape[1] * len(tables[0])
+    def _to_classes(self, size: Blocks, query: Tensor, support: Tensor) -> Tensor:
+        (classes,), parts = embedded(self._embed, query, support, size.queries)
         search = partial(to_nearest, similarity=self.config.similarity)
         found: list[Tensor] = []
-        for part in query.split(size.queries, dim=1):
-            rows = self._embed(part, tables[0]).flatten(1, 2).split(size.rows, dim=1)
-            best = torch.cat([block(search, own, classes, one_of_several=several) for own in rows], dim=1)
-            found.append(best.unflatten(1, (part.shape[1], -1)).mean(2))
+        for (own,) in parts:
+            tuples = own.shape[1:3]
+            rows, several = own.flatten(1, 2).split(size.rows, dim=1), size.rows < query.shape[1] * tuples[1]
+            best = torch.cat([block(search, part, classes, one_of_several=several) for part in rows], dim=1)
+            found.append(best.unflatten(1, tuples).mean(2))
         return torch.cat(found, dim=1)
 
-    def _embed(self, frames: Tensor, table: Tensor) -> Tensor:
+    def _embed(self, frames: Tensor) -> tuple[Tensor]:
         """(..., T, D) frames -> (..., M, d) projected tuples."""
-        tuples = F.relu(project_tuples(frames, self.projection.weight, self.projection.bias, table))
-        return F.normalize(tuples, dim=-1) if self.config.similarity == "cosine" else tuples
+        weight, bias = self.projection.weight, self.projection.bias
+        tuples = project_tuples(frames, weight, bias, self.tuples_of(frames)).relu_()
+        return (F.normalize(tuples, dim=-1) if self.config.similarity == "cosine" else tuples,)
 
     def _dropped(self, frames: Tensor, side: str) -> Tensor:
         if self.training or not self.config.eval_dropout:

@@ -1,19 +1,21 @@
 """Attention of query tuples to the tuples of each class, block by block, so that its memory is bounded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fsar_core.matchers.recompute import block
+from fsar_core.matchers.tuples import joined
 
 BYTES_AT_ONCE = 256 << 20
 """Bound of each of four: keys and values of the supports of a block; of its queries; their tuples' distances; scores,
 weights and prototypes of some of these. One class of supports, one query and one tuple are never divided."""
 
-Embed = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""(..., T, D) frames -> (..., M, d) keys and values of their tuples."""
+Embedded = tuple[Tensor, ...]
+Embed = Callable[[Tensor], Embedded]
+"""(..., T, D) frames -> (..., M, d) vectors of their tuples, keys and values for instance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,15 +73,29 @@ def by_blocks(function: Callable[[Tensor, Tensor], Tensor], query: Tensor, suppo
 
 def tuple_distances(embed: Embed, query: Tensor, support: Tensor, size: Blocks, *, squared: bool) -> Tensor:
     """(E, Q, T', D) and (E, N, K, T, D) frames -> (E, Q, N): mean over the tuples of a query of |value - prototype|,
-    or of its square. In training, blocks of which there are several are computed again for their gradients."""
+    or of its square. ``embed`` gives keys and values. In training, blocks of which there are several are computed again
+    for their gradients."""
     return by_blocks(lambda q, s: _to_classes(embed, q, s, size, squared), query, support, size)
 
 
+def embedded(embed: Embed, query: Tensor, support: Tensor, at_once: int) -> tuple[Embedded, Iterable[Embedded]]:
+    """(E, Q, T', D) and (E, n, K, T, D) frames -> what ``embed`` makes of the supports, (E, n, K * M, d) each, and of
+    blocks of so many queries, (E, q, M', d) each. Both in one go if that is all queries and clips are equally long."""
+    shape, queries = support.shape[1:3], query.shape[1]
+    if at_once >= queries and query.shape[-2] == support.shape[-2]:
+        both = [own.split((queries, shape.numel()), dim=1) for own in embed(joined(query, support))]
+        parts = [tuple(own for own, _ in both)]
+        supports = tuple(own for _, own in both)
+    else:
+        supports = embed(support.flatten(1, 2))
+        parts = (embed(part) for part in query.split(at_once, dim=1))
+    return tuple(own.unflatten(1, shape).flatten(2, 3) for own in supports), parts
+
+
 def _to_classes(embed: Embed, query: Tensor, support: Tensor, size: Blocks, squared: bool) -> Tensor:
-    keys, values = (own.flatten(2, 3) for own in embed(support))  # (E, n, K * M, d)
+    (keys, values), parts = embedded(embed, query, support, size.queries)
     found: list[Tensor] = []
-    for part in query.split(size.queries, dim=1):
-        query_keys, query_values = embed(part)  # (E, q, M', d)
+    for query_keys, query_values in parts:
         tuples = query_keys.shape[1:3]
         rows = zip(*(own.flatten(1, 2).split(size.rows, dim=1) for own in (query_keys, query_values)), strict=True)
         several = size.rows < query.shape[1] * tuples[1]
@@ -91,7 +107,7 @@ def _to_classes(embed: Embed, query: Tensor, support: Tensor, size: Blocks, squa
 
 def _gaps(query_keys: Tensor, query_values: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """(E, R, d) of query tuples, (E, n, L, d) of the tuples of n classes -> (E, R, n): |value - prototype|."""
-    scores = (query_keys * keys.shape[-1] ** -0.5) @ keys.flatten(1, 2).mT
+    scores = (query_keys @ keys.flatten(1, 2).mT).mul_(keys.shape[-1] ** -0.5)
     weights = scores.unflatten(-1, keys.shape[1:3]).softmax(-1)
     # The product of a class takes the difference along: no prototype is ever stored beside its query's value.
     gaps = [

@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import AfterValidator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fsar_core.seeds import generator
 
@@ -80,18 +81,29 @@ class OfTuples(nn.Module):
         return self._other_tables[known]
 
 
+def joined(query: Tensor, support: Tensor) -> Tensor:
+    """(E, Q, T, D) and (E, N, K, T, D) -> (E, Q + N * K, T, D) videos, so that one product projects all of them.
+
+    In memory all videos of a frame lie together: ``project_tuples`` takes ranges of frames without copies.
+    """
+    return torch.cat((query.movedim(-2, 0), support.flatten(1, 2).movedim(-2, 0)), dim=2).movedim(0, -2)
+
+
 def project_tuples(frames: Tensor, weight: Tensor, bias: Tensor, table: Tensor) -> Tensor:
     """(..., T, D) frames, (d, w * D) weight of a linear layer on tuples, (d) bias, (M, w) table -> (..., M, d).
 
     Equal to the layer on the frames of each tuple, joined in their order. Every frame is projected once for each place
-    in a tuple instead of once for each tuple, and the projections are gathered and added.
+    in a tuple where it can stand, instead of once for each tuple, and the projections are gathered and added.
     """
-    dim = frames.shape[-1]
+    (length, dim), cardinality = frames.shape[-2:], table.shape[1]
+    by_frame = frames.movedim(-2, 0)
     total = None
     for place, indices in enumerate(table.unbind(1)):
         block = weight[:, place * dim : (place + 1) * dim]  # a strided view: the product takes it without a copy
-        projected = torch.nn.functional.linear(frames, block, bias if place == 0 else None)
-        gathered = projected.index_select(-2, indices)
-        total = gathered if total is None else total + gathered
+        standing = by_frame[place : length - cardinality + 1 + place]  # frames before leave no room for earlier places
+        projected = F.linear(standing.flatten(0, -2), block, bias if place == 0 else None)
+        projected = projected.view(*standing.shape[:-1], -1).movedim(0, -2)
+        gathered = projected.index_select(-2, indices - place)
+        total = gathered if total is None else total.add_(gathered)
     assert total is not None
     return total

@@ -58,8 +58,8 @@ def cache(
         root = prepared.site.place(dataset).frames_root()
         if remove_unused:
             _remove_unused(root, prepared, console, dry_run=dry_run)
-        data = prepared.recipe.data.model_copy(update={} if frames is None else {"frames": frames})
-        wanted = contents_of(prepared.index, data, SPLITS)
+        data = prepared.recipe_of(dataset).data.model_copy(update={} if frames is None else {"frames": frames})
+        wanted = contents_of(prepared.indices[dataset], data, SPLITS)
         _show_need(wanted, root, data, prepared, console)
         if not dry_run:
             _build(data, wanted, root, prepared, console)
@@ -124,7 +124,7 @@ def _decode(data: DataConfig, prepared: Prepared, console: Console) -> None:
     from sweeps.engine.decoding import decode_here, decode_on_nodes  # Ray takes a second to import
     from sweeps.engine.launch import ray_session
 
-    site, fingerprint = prepared.site, prepared.index.fingerprint
+    site, fingerprint = prepared.site, prepared.indices[data.dataset].fingerprint
     with ray_session(site), _shown(console) as tell:
         if site.ray == "local":
             decode_here(site.place(data.dataset), data, fingerprint, tell)
@@ -133,7 +133,7 @@ def _decode(data: DataConfig, prepared: Prepared, console: Console) -> None:
 
 
 def _remove_unused(root: Path, prepared: Prepared, console: Console, *, dry_run: bool) -> None:
-    for path, reason in list(unused_caches(root, prepared.index)):
+    for path, reason in list(unused_caches(root, prepared.indices[prepared.dataset])):
         files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         taken = sum(file.stat().st_size for file in files)
         if not dry_run:

@@ -11,15 +11,20 @@ from rich.markup import escape
 
 from fsar_core.data.clip_index import BadDataset
 from fsar_core.data.frame_cache import CacheError
-from fsar_core.presets import PRESETS
+from fsar_core.presets import PRESETS, Recipe
 from search_spaces.space import Space
+from search_spaces.table import Table
 from sweeps.engine.request import Request
 from sweeps.engine.results import UnreadableResultError
 from sweeps.engine.site import BadRequest
-from sweeps.engine.sweep import Grid, dry_run, run_table
+from sweeps.engine.sweep import Tables, dry_run, run_tables
 from sweeps.engine.tracking_connection import TrackingError
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
+UNDECIDED, DRIFT = 3, 4
+"""Of a comparison with printed values: too few seeds or episodes to tell; not reproduced."""
+
+Grid = Callable[[Recipe], Table]
 
 SiteFlag = Annotated[str, typer.Option(help="A shipped site (laptop, one_gpu, cluster) or a path to a TOML file.")]
 DatasetFlag = Annotated[str, typer.Option(help="A data set of the site.")]
@@ -60,15 +65,25 @@ def sweep_script(grid: Grid, space: Space, about: str | None) -> typer.Typer:
 
 
 def show_table(request: Request, grid: Grid, *, dry_run: bool) -> NoReturn:
-    """Completes a table and shows it, or with ``dry_run`` shows what there is to do; then ends the command."""
-    ended(lambda console: _table(request, grid, console, dry_run=dry_run))
+    """Completes a table on one data set and shows it, or with ``dry_run`` shows what there is to do; then ends the
+    command."""
+    ended(lambda console: show_tables(request, _alone(request, grid), console, dry_run=dry_run))
 
 
-def ended(action: Callable[[Console], bool]) -> NoReturn:
-    """Ends the command by what ``action`` gives: whether everything is complete. Refusals are shown, a line each."""
+def show_tables(request: Request, tables_of: Tables, console: Console, *, dry_run: bool) -> bool:
+    """Whether everything is complete; a dry run always is."""
+    if not dry_run:
+        return run_tables(request, tables_of, console)
+    _dry_run(request, tables_of, console)
+    return True
+
+
+def ended(action: Callable[[Console], bool | int]) -> NoReturn:
+    """Ends the command by what ``action`` gives: whether everything is complete, or an exit code. Refusals are shown, a
+    line each."""
     console = plain_console()
     try:
-        complete = action(console)
+        outcome = action(console)
     except BadRequest as refusal:
         for fault in refusal.faults:
             console.print(f"[bold red]refused[/] {escape(fault)}", highlight=False, soft_wrap=True)
@@ -79,7 +94,9 @@ def ended(action: Callable[[Console], bool]) -> NoReturn:
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from here")
         raise typer.Exit(STOPPED) from None
-    raise typer.Exit(DONE if complete else FAILED)
+    if isinstance(outcome, bool):
+        outcome = DONE if outcome else FAILED
+    raise typer.Exit(outcome)
 
 
 def plain_console() -> Console:
@@ -89,17 +106,14 @@ def plain_console() -> Console:
 
 def _carried_out(request: Request, grid: Grid, space: Space, console: Console, *, dry_run: bool) -> bool:
     if not request.search:
-        return _table(request, grid, console, dry_run=dry_run)
+        return show_tables(request, _alone(request, grid), console, dry_run=dry_run)
     from sweeps.engine.search_run import run_search  # Ray takes a second to import
 
     return run_search(request, space, console, dry_run=dry_run)
 
 
-def _table(request: Request, grid: Grid, console: Console, *, dry_run: bool) -> bool:
-    if not dry_run:
-        return run_table(request, grid, console)
-    _dry_run(request, grid, console)
-    return True
+def _alone(request: Request, grid: Grid) -> Tables:
+    return lambda recipe_of: [grid(recipe_of(request.dataset or ""))]
 
 
 _dry_run = dry_run

@@ -1,28 +1,43 @@
-"""How long a plan will take: from recorded runs that do the same work, else from a short probe on this machine."""
+"""How long a plan will take: from recorded runs that do the same work or alike, else from a few short probes here."""
 
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-from fsar_core.batches import given_step
-from fsar_core.config import RunConfig
-from fsar_core.episode import Clips
-from fsar_core.fitting import fit
-from fsar_core.frozen import content_id
-from fsar_core.method import Method
-from fsar_core.precision import Precision
-from fsar_core.trial import random_clips, trial_pass
-from sweeps.engine.plan import Plan
+from fsar_core.data.processes import Progress, silent
+from sweeps.engine.plan import Plan, PlannedRun
+from sweeps.engine.probing import probe
+from sweeps.engine.records import RunFolder, RunRecord
+from sweeps.engine.results import UnreadableResultError
+from sweeps.engine.schedule import wall_seconds
 from sweeps.engine.site import Site
+from sweeps.engine.work import alike, same_work
 
-_PROBE_CLASSES = 8
-_PROBE_PIXELS = 2_000_000
-"""Of a batch on a CPU: 40 frames of 224 pixels a side."""
+MOST_PROBES = 8
+_MOST_PROBE_S = 60.0
+"""After so many seconds no further probe is begun."""
+_RECORDS = 3
+"""Of a kind of work are read; more would tell little more."""
+_NEWEST = 50
+"""Records of other plans that are looked through for runs alike."""
+
+Source = Literal["recorded", "measured"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Of a training's optimiser step."""
+
+    seconds: float
+    source: Source
+    where: str
+    """The device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,29 +45,27 @@ class Estimate:
     """Training only; reading features and matching episodes come on top and are small beside it."""
 
     run_seconds: float
-    """Summed over the runs that are not done."""
+    """Summed over the runs that are not done and whose speed is known."""
     wall_seconds: float
     """With as many runs at a time as the site allows; at least the longest chain of runs that need each other."""
     probed: int
     """Kinds of work that were measured now; the others are known from the record."""
+    unknown: int = 0
+    """Runs that are not done and whose speed nothing tells."""
 
 
 def estimate(plan: Plan, site: Site) -> Estimate:
     """For what the plan lacks."""
-    speeds = recorded(plan)
-    seconds: dict[str, float] = {}
-    chains: dict[str, float] = {}
-    probed = 0
-    for planned in plan.runs:
-        work = _work(planned.run)
-        if planned.steps_left and work not in speeds:
-            speeds[work], probed = probe(planned.run, site), probed + 1
-        seconds[planned.key] = planned.steps_left * speeds.get(work, 0.0)
-        before = max((chains[need] for need in planned.needs), default=0.0)
-        chains[planned.key] = before + seconds[planned.key]
-    total = sum(seconds.values())
-    wall = max(total / slots(site), max(chains.values(), default=0.0))
-    return Estimate(run_seconds=total, wall_seconds=wall, probed=probed)
+    known = speeds(plan, site)
+    lacking = [planned for planned in plan.runs if planned.steps_left]
+    seconds = {p.key: p.steps_left * known[p.key].seconds if p.key in known else 0.0 for p in lacking}
+    measured = {alike(p.run) for p in lacking if p.key in known and known[p.key].source == "measured"}
+    return Estimate(
+        run_seconds=sum(seconds.values()),
+        wall_seconds=wall_seconds(seconds, {p.key: p.needs for p in lacking}, slots(site)),
+        probed=len(measured),
+        unknown=sum(p.key not in known for p in lacking),
+    )
 
 
 def slots(site: Site) -> int:
@@ -62,122 +75,104 @@ def slots(site: Site) -> int:
     return max(1, int(min(by_cpu, by_gpu)))
 
 
-def recorded(plan: Plan) -> dict[str, float]:
-    """Seconds per step by kind of work, from the plan's finished runs."""
-    found: dict[str, list[float]] = defaultdict(list)
+def can_measure(site: Site) -> bool:
+    """Whether a step on this machine tells anything of the site's: a CPU tells nothing of a GPU."""
+    return not site.gpus_per_run or torch.cuda.is_available()
+
+
+def speeds(plan: Plan, site: Site, *, probes: int = MOST_PROBES, progress: Progress = silent) -> dict[str, Speed]:
+    """By key, of the runs whose speed something tells; at most ``probes`` kinds of unfinished work are measured now.
+
+    Raises UnreadableResultError for a damaged record of the plan.
+    """
+    works = {planned.key: same_work(planned.run) for planned in plan.runs}
+    kinds = {planned.key: alike(planned.run) for planned in plan.runs}
+    by_work, by_kind = _recorded(plan, works, site)
+    kinds_left: dict[str, list[PlannedRun]] = defaultdict(list)
     for planned in plan.runs:
-        record = planned.folder.record() if planned.trained else None
+        if planned.steps_left and works[planned.key] not in by_work and kinds[planned.key] not in by_kind:
+            kinds_left[kinds[planned.key]].append(planned)
+    measured = _measured(kinds_left, site, probes, progress)
+    found = {key: by_work.get(works[key]) or by_kind.get(kind) or measured.get(kind) for key, kind in kinds.items()}
+    return {key: speed for key, speed in found.items() if speed is not None}
+
+
+def _recorded(plan: Plan, works: Mapping[str, str], site: Site) -> tuple[dict[str, Speed], dict[str, Speed]]:
+    """By work and by kind, means over records made on such devices as the site gives to runs."""
+    by_work: dict[str, list[RunRecord]] = defaultdict(list)
+    by_kind: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in (*_of_plan(plan, works), *_of_others(plan, site.storage / "runs")):
+        if _as_here(record, site):
+            by_work[same_work(record.run)].append(record)
+            by_kind[alike(record.run)].append(record)
+    return _means(by_work), _means(by_kind)
+
+
+def _of_plan(plan: Plan, works: Mapping[str, str]) -> Iterator[RunRecord]:
+    read: dict[str, int] = defaultdict(int)
+    for planned in plan.runs:
+        work = works[planned.key]
+        if planned.trained and read[work] < _RECORDS:
+            read[work] += 1
+            try:
+                record = planned.folder.record()
+            except ValueError as error:
+                raise UnreadableResultError(planned.folder, "run.json", error) from error
+            if record is not None:
+                yield record
+
+
+def _of_others(plan: Plan, root: Path) -> Iterator[RunRecord]:
+    """The newest records that the plan does not ask for. One that cannot be read is not needed either."""
+    own = {planned.folder.path.name for planned in plan.runs}
+    others = [path for path in root.glob("*/run.json") if path.parent.name not in own]
+    for path in sorted(others, key=_modified, reverse=True)[:_NEWEST]:
+        try:
+            record = RunFolder(path.parent).record()
+        except (OSError, ValueError):
+            continue
         if record is not None:
-            found[_work(planned.run)].append(1 / record.steps_per_second())
-    return {work: sum(values) / len(values) for work, values in found.items()}
+            yield record
 
 
-def probe(run: RunConfig, site: Site) -> float:
-    """Seconds per optimiser step on this machine."""
-    return probe_step(run, site).seconds
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Probed:
-    """A step as it was measured, on noise: no clip is read or augmented."""
-
-    seconds: float
-    """Of an optimiser step with all its batches, scaled from the clips that were measured."""
-    clips: int
-    """Of a batch, measured."""
-    of: int
-    """Clips of a batch of the run."""
-    device: str
-    recomputed: bool
-    """Whether backbones computed again what they had not kept."""
-    peak_bytes: int
-    """Of the measured clips: on a GPU the most that tensors took, on a CPU by how much the process grew, where Linux
-    tells it, else 0."""
+def _as_here(record: RunRecord, site: Site) -> bool:
+    on_gpu = "cpu" not in record.environment.device.casefold()
+    return on_gpu == bool(site.gpus_per_run) and record.environment.precision == site.precision
 
 
-def probe_step(run: RunConfig, site: Site) -> Probed:
-    """Forward and backward of one batch twice, and an update of the weights. On a GPU the whole batch is measured, on a
-    CPU fewer clips of it where they have many pixels. ``peak_bytes`` on a CPU needs a fresh process."""
-    torch.set_num_threads(max(1, int(site.cpus_per_run)))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    execution = site.execution(device)
-    begun = _held_bytes(device)
-    method = run.method.build(frames=run.data.frames, crop=run.data.crop, classes=_PROBE_CLASSES).to(device)
-    whole = device.type == "cuda" or given_step(run, method) is not None
-    measured = run if whole else _smaller(run)
-    recomputed = fit(method, run, execution, classes=_PROBE_CLASSES)
-    clips, optimizer = random_clips(measured, method, _PROBE_CLASSES, device), run.optimizer.build(method)
-    passes = run.batches.per_step if run.batches.kind == "episodes" else 1
-    first = _timed(method, clips, execution.precision)
-    update = _timed_update(optimizer, device)
-    second = _timed(method, clips, execution.precision)
-    count, total = len(clips.videos), _clips_of_batch(run)
-    return Probed(
-        seconds=min(first, second) * passes * total / count + update,
-        clips=count,
-        of=total,
-        device=torch.cuda.get_device_name() if device.type == "cuda" else f"a CPU, {torch.get_num_threads()} threads",
-        recomputed=recomputed,
-        peak_bytes=_peak_bytes(device) - begun,
-    )
+def _means(found: Mapping[str, list[RunRecord]]) -> dict[str, Speed]:
+    return {
+        kind: Speed(
+            seconds=sum(1 / record.steps_per_second() for record in records) / len(records),
+            source="recorded",
+            where=", ".join(sorted({record.environment.device for record in records})),
+        )
+        for kind, records in found.items()
+    }
 
 
-def _timed(method: Method, clips: Clips, precision: Precision) -> float:
-    began = time.perf_counter()
-    trial_pass(method, clips, precision)
-    if clips.videos.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
-def _timed_update(optimizer: torch.optim.Optimizer, device: torch.device) -> float:
-    """Its state is made outside of the time."""
-    optimizer.step()
-    began = time.perf_counter()
-    optimizer.step()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
-def _smaller(run: RunConfig) -> RunConfig:
-    """With batches of fewer clips, where they have too many pixels to wait for."""
-    most = max(1, _PROBE_PIXELS // (run.data.frames * run.data.crop**2))
-    batches = run.batches
-    if batches.kind == "clips":
-        return run.model_copy(update={"batches": batches.model_copy(update={"size": min(most, batches.size)})})
-    for smaller in ({}, {"queries": 1}, {"shot": 1}, {"way": 2}):
-        batches = batches.model_copy(update=smaller)
-        if batches.way * (batches.shot + batches.queries) <= most:
+def _measured(kinds: Mapping[str, Iterable[PlannedRun]], site: Site, most: int, progress: Progress) -> dict[str, Speed]:
+    """Those with the most steps to do first."""
+    if not can_measure(site):
+        return {}
+    ordered = sorted(kinds, key=lambda kind: -sum(planned.steps_left for planned in kinds[kind]))[:most]
+    began, found = time.monotonic(), dict[str, Speed]()
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else "a CPU of this machine"
+    for i, kind in enumerate(ordered):
+        if time.monotonic() - began > _MOST_PROBE_S:
             break
-    return run.model_copy(update={"batches": batches})
-
-
-def _clips_of_batch(run: RunConfig) -> int:
-    batches = run.batches
-    return batches.size if batches.kind == "clips" else batches.way * (batches.shot + batches.queries)
-
-
-def _held_bytes(device: torch.device) -> int:
-    """By tensors on a GPU, else by this process."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    return _resident("VmRSS")
-
-
-def _peak_bytes(device: torch.device) -> int:
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _resident("VmHWM")
-
-
-def _resident(field: str) -> int:
-    """As Linux tells it; 0 elsewhere."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.is_file() else []
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith(f"{field}:")), 0)
-
-
-def _work(run: RunConfig) -> str:
-    """Equal for runs whose steps cost the same."""
-    parts: Iterable[str] = (m.canonical_json() for m in (run.method, run.data, run.batches))
-    return content_id(*parts)
+        progress(i, len(ordered))
+        try:
+            seconds = probe(next(iter(kinds[kind])).run, site)
+        except torch.OutOfMemoryError:  # then it will not run here either, and its time stays unknown
+            continue
+        found[kind] = Speed(seconds=seconds, source="measured", where=where)
+    progress(len(ordered), len(ordered))
+    return found

@@ -25,7 +25,7 @@ from sweeps.engine.watch import Display
 
 if TYPE_CHECKING:
     from fsar_core.step_cost import StepCost
-    from sweeps.engine.estimate import Probed
+    from sweeps.engine.probing import Probed
 
 _GIB = 1 << 30
 _MAX_SHOTS = 100
@@ -159,7 +159,7 @@ def _probed(run: RunConfig, site: Site) -> "Probed | None":
     """In a fresh process, whose memory is its own and goes with it."""
     import torch
 
-    from sweeps.engine.estimate import probe_step
+    from sweeps.engine.probing import probe_step
 
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:

@@ -8,7 +8,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from sweeps.engine.protocol import protocol
+from sweeps.engine.protocol import footnotes, protocol
 from sweeps.engine.report import Entry, Grid, grid, places, state_text
 from sweeps.engine.results import CellResult, TableResult
 from sweeps.engine.selection_words import CHOSEN_ON, MARK, chosen_on
@@ -18,9 +18,9 @@ _RICH = {"best": "bold", "second": "underline", None: ""}
 
 
 def markdown(result: TableResult) -> str:
-    """A pipe table, best in bold, second best in italics, then the protocol as a list."""
+    """A pipe table, best in bold, second best in italics, then notes and protocol as a list."""
     words = grid(result)
-    return "\n".join([markdown_table(words), "", *(f"- {escape_markdown(line)}" for line in protocol(result)), ""])
+    return "\n".join([markdown_table(words), "", *(f"- {escape_markdown(line)}" for line in footnotes(result)), ""])
 
 
 def markdown_table(words: Grid) -> str:
@@ -55,7 +55,10 @@ def terminal(result: TableResult, width: int) -> Group:
     if Console(width=_ANY_WIDTH).measure(tables[0]).maximum > width:
         alone = range(len(words.columns))
         tables = [_rich(Grid(words.title, words.columns[i : i + 1], _only(words, i))) for i in alone]
-    return Group(*tables, *(Text(line, style="bold" if line.startswith(MARK) else "dim") for line in protocol(result)))
+    notes = map(Text, result.table.notes)
+    return Group(
+        *tables, *notes, *(Text(line, style="bold" if line.startswith(MARK) else "dim") for line in protocol(result))
+    )
 
 
 def _only(words: Grid, i: int) -> tuple[tuple[str, tuple[Entry | None, ...]], ...]:

@@ -2,13 +2,18 @@
 
 import typer
 
+from sweeps.engine.bundle_cli import export, import_bundle
 from sweeps.engine.cache_cli import cache
 from sweeps.engine.checkpoints_cli import app as checkpoints_app
 from sweeps.engine.estimate_cli import estimate
+from sweeps.engine.gc_cli import gc
 from sweeps.engine.import_cli import import_data
 from sweeps.engine.masks_cli import app as masks_app
 from sweeps.engine.methods_cli import methods
+from sweeps.engine.paper_cli import retry, run
+from sweeps.engine.paper_views_cli import compare, status, table, why
 from sweeps.engine.presets_cli import app as presets_app
+from sweeps.engine.tables_cli import tables
 from sweeps.engine.train_cli import train
 
 app = typer.Typer(
@@ -25,6 +30,16 @@ data_app.command("import")(import_data)
 data_app.command("cache")(cache)
 
 app.command()(methods)
+app.command()(tables)
+app.command()(run)
+app.command()(status)
+app.command()(retry)
+app.command()(why)
+app.command()(table)
+app.command()(compare)
+app.command()(export)
+app.command("import")(import_bundle)
+app.command()(gc)
 app.command()(train)
 app.command()(estimate)
 app.add_typer(data_app, name="data")

@@ -1,7 +1,7 @@
 """What a worker does with one planned run: train it from where it stands, then measure everything that hangs on it."""
 
 import json
-import os
+import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +14,6 @@ from filelock import FileLock
 from torch import Tensor
 
 from fsar_core.aside import remove_abandoned
-from fsar_core.checkpoint import latest_checkpoint, selected_weights
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.config import DataConfig
@@ -22,15 +21,19 @@ from fsar_core.data.datasets import DatasetPlace, open_index, open_splits
 from fsar_core.data.folder_scan import Split
 from fsar_core.features import FeatureStore
 from fsar_core.frozen import Frozen
+from fsar_core.kept_weights import finished_weights
 from fsar_core.mask_settings import MaskSettings
 from fsar_core.precision import Precision
 from fsar_core.train import Execution, Progress, TrainState, train
 from sweeps.engine.measuring import Measured, measure
 from sweeps.engine.records import Environment, Origin, Point, RunFolder, RunRecord
+from sweeps.engine.run_log import logged
 from sweeps.engine.run_masks import masks_key, other_masks
 from sweeps.engine.site import Site
+from sweeps.engine.start import Start, device_name, failure_kept, now_ms
 
 _TELL_EVERY_S = 0.5
+_log = logging.getLogger(__name__)
 _NAMED_VERSIONS = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "decord", "av")
 
 Tell = Callable[[int, list[Point]], None]
@@ -51,21 +54,29 @@ class Job(Frozen):
 
 
 def carry_out(job: Job, tell: Tell) -> None:
-    """Leaves the run's record and its evaluations in its folder. What is there already is not done again."""
+    """Leaves the run's record and its evaluations in its folder. What is there already is not done again.
+
+    What happens stands in the log there; an error is kept there as well, and raised.
+    """
     torch.set_num_threads(max(1, int(job.site.cpus_per_run)))
-    execution = job.site.execution(_device(job.site))
     folder = RunFolder(job.folder)
     folder.path.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.path / "run.lock"):  # two sweeps may share a run: the second one waits and finds it done
+    # Two sweeps may share a run: the second one waits and finds it done.
+    with FileLock(folder.path / "run.lock"), logged(folder.path), failure_kept(folder, job.origin.git_commit) as start:
         for own in (folder.path, folder.path / "evaluations"):
             remove_abandoned(own)
+        execution = job.site.execution(_device(job.site))
+        start.device = device_name(execution.device)
         record = folder.record()
         if record is None:
-            record = _Training(job, folder, execution, tell).finish()
+            start.log()
+            record = _Training(job, folder, execution, tell, start).finish()
         else:
+            start.step = record.run.training.steps
             _refuse_other_masks(job, folder, record.masks)
         missing = [evaluation for evaluation in job.missing if not _measured(job, folder, evaluation)]
         if missing:
+            start.log()
             _measure(job, missing, folder, record.environment.precision, execution.device)
         folder.clear_failure()
 
@@ -83,18 +94,20 @@ class _Kept(Frozen):
 class _Training:
     """One run from its newest checkpoint to its record."""
 
-    def __init__(self, job: Job, folder: RunFolder, execution: Execution, tell: Tell) -> None:
-        self._job, self._folder, self._execution, self._tell = job, folder, execution, tell
+    def __init__(self, job: Job, folder: RunFolder, execution: Execution, tell: Tell, start: Start) -> None:
+        self._job, self._folder, self._execution, self._tell, self._start = job, folder, execution, tell, start
         self._clips = _splits(job, job.run.data, job.run.method.mask_settings())
         needs = {target: _weights(RunFolder(path)) for target, path in job.needs.items()}
         self._state = TrainState.start(job.run, len(self._clips["train"].labels), execution, needs)
         found = self._state.resume(folder.checkpoints)
-        kept = _Kept.model_validate_json(json.dumps(found)) if found else _Kept(started_ms=_now_ms())
+        kept = _Kept.model_validate_json(json.dumps(found)) if found else _Kept(started_ms=now_ms())
         if found:
             _refuse_other_masks(job, folder, kept.masks)
         self._started_ms, self._seconds_before = kept.started_ms, kept.train_seconds
         self._history = list(kept.history)
         self._resumed_at = [*kept.resumed_at, *([self._state.step] if found else [])]
+        start.step = self._state.step
+        _log.info("%s at step %d of %d", "goes on" if found else "begins", self._state.step, job.run.training.steps)
         self._began = self._saved = self._told = time.monotonic()
         self._untold = list(self._history)
 
@@ -109,7 +122,7 @@ class _Training:
             masks=self._clips["train"].mask_fingerprint(),
             environment=_environment(self._execution),
             started_ms=self._started_ms,
-            ended_ms=_now_ms(),
+            ended_ms=now_ms(),
             train_seconds=self._seconds(),
             resumed_at=tuple(self._resumed_at),
             history=tuple(self._history),
@@ -117,17 +130,19 @@ class _Training:
             val_accuracy=self._state.best_val,
         )
         self._folder.write_record(record)
+        _log.info("trained in %.0f s; the weights of step %d count", record.train_seconds, record.best_step)
         self._tell(self._state.step, self._untold)
         return record
 
     def _report(self, progress: Progress, state: TrainState) -> None:
-        now = time.monotonic()
+        now, self._start.step = time.monotonic(), progress.step
         looked = progress.val_accuracy is not None
         if looked or progress.step == 1:
             metrics = {f"train/{name}": loss for name, loss in progress.losses.items()} | {"train/lr": progress.lr}
             if progress.val_accuracy is not None:
                 metrics[f"{state.run.selection.on}/accuracy"] = progress.val_accuracy
-            point = Point(step=progress.step, time_ms=_now_ms(), metrics=metrics)
+                _log.info("step %d: %s", progress.step, _words(metrics))
+            point = Point(step=progress.step, time_ms=now_ms(), metrics=metrics)
             self._history.append(point)
             self._untold.append(point)
         if looked or now - self._saved > self._job.site.checkpoint_seconds:
@@ -146,9 +161,14 @@ class _Training:
             resumed_at=tuple(self._resumed_at),
         )
         state.save(self._folder.checkpoints, kept.model_dump(mode="json"))
+        _log.info("checkpoint of step %d saved", state.step)
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began
+
+
+def _words(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 
 def _measured(job: Job, folder: RunFolder, evaluation: EvalConfig) -> bool:
@@ -204,13 +224,13 @@ def _opened(place: DatasetPlace, data: str, masks: str | None = None) -> Mapping
 
 
 def _weights(folder: RunFolder) -> dict[str, Tensor]:
-    checkpoint = latest_checkpoint(folder.checkpoints)
-    if checkpoint is None:
+    weights = finished_weights(folder.checkpoints)
+    if weights is None:
         raise RuntimeError(
             f"the run in {folder.path} has no checkpoint any more, but its weights are needed; "
-            f"remove {folder.path} to train it again"
+            f"remove {folder.path} to train it again, or import it with its weights"
         )
-    return selected_weights(checkpoint)
+    return weights
 
 
 def _device(site: Site) -> torch.device:
@@ -224,13 +244,6 @@ def _device(site: Site) -> torch.device:
 
 
 def _environment(execution: Execution) -> Environment:
-    device = execution.device
-    name = (
-        torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU, {os.cpu_count()} cores"
-    )
     versions = {package: version(package) for package in _NAMED_VERSIONS}
-    return Environment(host=platform.node(), device=name, precision=execution.precision, versions=versions)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    device = device_name(execution.device)
+    return Environment(host=platform.node(), device=device, precision=execution.precision, versions=versions)

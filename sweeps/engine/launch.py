@@ -1,9 +1,9 @@
 """One Ray Tuner over the runs of a plan: Ray schedules, reuses workers and restarts what died."""
 
 import logging
-import traceback
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import ray
@@ -12,6 +12,7 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from fsar_core.config import RunConfig
+from sweeps.engine.failures import Failure, failure_of_death, not_started
 from sweeps.engine.job import Job, carry_out
 from sweeps.engine.plan import Plan, PlannedRun, steps_done
 from sweeps.engine.records import Origin, Point, RunFolder
@@ -65,7 +66,8 @@ def _check_room(site: Site) -> None:
 
 
 def trainable(config: Mapping[str, Any]) -> None:
-    """Ray's entry. An error of the run itself is recorded and not repeated; a death of the worker is Ray's to mend."""
+    """Ray's entry. An error of the run itself, which ``carry_out`` keeps in the run's folder, is not repeated; a death
+    of the worker is Ray's to mend."""
     job = Job.model_validate_json(config["job"])
 
     def tell(step: int, points: list[Point]) -> None:
@@ -76,7 +78,6 @@ def trainable(config: Mapping[str, Any]) -> None:
     try:
         carry_out(job, tell)
     except Exception:
-        RunFolder(job.folder).write_failure(traceback.format_exc())
         tune.report({"step": 0, "points": [], "failed": True})
 
 
@@ -97,7 +98,7 @@ class PlanSearcher(Searcher):
                 del self._waiting[key]
                 self._failed.add(key)
                 folder = RunFolder(self._jobs[key].folder)
-                folder.write_failure(f"not started: it needs {sorted(self._failed.intersection(needs))}, which failed")
+                folder.write_failure(not_started(sorted(self._failed.intersection(needs))))
                 self._watcher.finished(key, folder, failed=True)
             elif not self._unfinished.intersection(needs):
                 del self._waiting[key]
@@ -150,15 +151,24 @@ class Telling(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         if trial.status == Trial.ERROR:
             folder = _folder(trial)
-            if folder.failure() is None:
-                folder.write_failure(
-                    f"its worker died more often than the site's retries allow; last: {trial.error_file}"
-                )
+            folder.write_failure(_death(trial, folder))
             self._watcher.finished(trial.config["key"], folder, failed=True)
 
 
 def _folder(trial: Trial) -> RunFolder:
     return RunFolder(Job.model_validate_json(trial.config["job"]).folder)
+
+
+def _death(trial: Trial, folder: RunFolder) -> Failure:
+    """What Ray wrote of the last death; only Tune's last report knows the host."""
+    error = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
+    last = error.rpartition("Failure # ")[2].partition("\n")[2].strip()
+    return failure_of_death(
+        f"its worker died more often than the site's retries allow\n{last}".strip(),
+        host=trial.last_result.get("hostname"),
+        step=max(trial.last_result.get("step", 0), steps_done(folder)),
+        git_commit=Job.model_validate_json(trial.config["job"]).origin.git_commit,
+    )
 
 
 def jobs_of(plan: Plan, site: Site, origin: Origin) -> dict[str, Job]:

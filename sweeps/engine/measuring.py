@@ -1,5 +1,6 @@
 """What is measured on a run's weights: evaluations that see the same features share them, in this launch and later."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from fsar_core.features import FeatureStore
 from fsar_core.method import Method
 from fsar_core.precision import Precision
 from sweeps.engine.records import EvaluationRecord, Origin, RunFolder
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,11 @@ def _measure_one(
         ended_ms=time.time_ns() // 1_000_000,
         origin=trained.origin,
     )
-    trained.folder.write_evaluation(evaluation.eval_id(trained.run), record, result.correct)
+    eval_id = evaluation.eval_id(trained.run)
+    trained.folder.write_evaluation(eval_id, record, result.correct)
+    what = f"{evaluation.way}-way {evaluation.shot}-shot on {evaluation.dataset or trained.run.data.dataset}"
+    number = f"{100 * record.accuracy:.2f} ± {100 * record.ci95:.2f} %, {evaluation.episodes} episodes"
+    _log.info("measured %s: %s in %.1f s, evaluation %s", what, number, record.seconds, eval_id)
 
 
 def _embedding(evaluation: EvalConfig) -> str:

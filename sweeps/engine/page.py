@@ -2,7 +2,7 @@
 
 import html
 
-from sweeps.engine.protocol import protocol
+from sweeps.engine.protocol import footnotes
 from sweeps.engine.report import Entry, grid, places
 from sweeps.engine.results import TableResult
 
@@ -40,7 +40,7 @@ def html_page(result: TableResult) -> str:
     rows = [
         f"<tr><td>{esc(row)}</td>{''.join(places(words, e, ours, other, '<td>–</td>'))}</tr>" for row, e in words.rows
     ]
-    notes = "".join(f"<li>{esc(line)}</li>" for line in protocol(result))
+    notes = "".join(f"<li>{esc(line)}</li>" for line in footnotes(result))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{esc(words.title)}</title>'
         f"<style>{_STYLE}</style></head>\n<body><h1>{esc(words.title)}</h1>\n<div><table><thead>"

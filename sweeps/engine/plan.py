@@ -1,6 +1,6 @@
 """From cells to work: distinct runs, each with its evaluations and the runs it needs first, less what is recorded."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from fsar_core.checkpoint import checkpoint_step, latest_checkpoint
@@ -70,55 +70,61 @@ def make_plan(
 ) -> Plan:
     """``None`` asks for a training alone. ``fingerprints`` must know every data set of the runs and evaluations.
 
-    Raises UnreadableResultError for a damaged record.
+    Records are found, not read; whether they can be used shows where they are. Raises UnreadableResultError for one
+    that has been cut.
     """
-    runs: dict[str, RunConfig] = {}
-    evaluations: dict[str, dict[str, EvalConfig]] = {}
-    cells = 0
-    for run, evaluation in wanted:
-        cells += 1
-        key = _with_needs(run, store, fingerprints, runs)
+    planner = _Planner(store, fingerprints)
+    cells = sum(planner.add(run, evaluation) for run, evaluation in wanted)
+    return Plan(runs=tuple(planner.planned()), cells=cells, fingerprints=fingerprints)
+
+
+class _Planner:
+    """Gathers distinct runs and evaluations, then looks at what is recorded of each."""
+
+    def __init__(self, store: Store, fingerprints: Mapping[str, str]) -> None:
+        self._store, self._fingerprints = store, fingerprints
+        self._runs: dict[str, RunConfig] = {}
+        self._evaluations: dict[str, dict[str, EvalConfig]] = {}
+
+    def add(self, run: RunConfig, evaluation: EvalConfig | None) -> int:
+        """Gives the number of cells that this is."""
+        key = self._key(run)
+        if key not in self._runs:
+            for need in run.needs:
+                self.add(need.run, None)
+            self._runs[key], self._evaluations[key] = run, {}
         if evaluation is not None:
-            evaluations.setdefault(key, {})[evaluation.eval_id(run)] = evaluation
-    planned = tuple(
-        _planned(run, key, store, fingerprints, tuple(evaluations.get(key, {}).values())) for key, run in runs.items()
-    )
-    return Plan(runs=planned, cells=cells, fingerprints=fingerprints)
+            self._evaluations[key].setdefault(evaluation.eval_id(run), evaluation)
+        return 1
 
+    def planned(self) -> Iterator[PlannedRun]:
+        return (self._planned(key, run) for key, run in self._runs.items())
 
-def _with_needs(run: RunConfig, store: Store, fingerprints: Mapping[str, str], runs: dict[str, RunConfig]) -> str:
-    key = store.key(run, fingerprints[run.data.dataset])
-    if key not in runs:
-        for need in run.needs:
-            _with_needs(need.run, store, fingerprints, runs)
-        runs[key] = run
-    return key
-
-
-def _planned(
-    run: RunConfig, key: str, store: Store, fingerprints: Mapping[str, str], evaluations: tuple[EvalConfig, ...]
-) -> PlannedRun:
-    fingerprint = fingerprints[run.data.dataset]
-    folder = store.folder(run, fingerprint)
-    try:
-        trained = folder.record() is not None
-        missing = tuple(
-            evaluation
-            for evaluation in evaluations
-            if folder.evaluation(evaluation.eval_id(run), fingerprints[evaluation.dataset or run.data.dataset]) is None
+    def _planned(self, key: str, run: RunConfig) -> PlannedRun:
+        folder, evaluations = self._store.folder_of(key), self._evaluations[key]
+        begun = folder.path.is_dir()
+        try:
+            trained = begun and folder.has_record()
+            known = {
+                eval_id
+                for eval_id, own in evaluations.items()
+                if begun and folder.has_evaluation(eval_id, self._fingerprints[own.dataset or run.data.dataset])
+            }
+        except ValueError as error:
+            raise UnreadableResultError(folder, "a record", error) from error
+        return PlannedRun(
+            run=run,
+            key=key,
+            folder=folder,
+            evaluations=tuple(evaluations.values()),
+            missing=tuple(own for eval_id, own in evaluations.items() if eval_id not in known),
+            needs=tuple(self._key(need.run) for need in run.needs),
+            trained=trained,
+            steps_left=0 if trained else run.training.steps - (steps_done(folder) if begun else 0),
         )
-    except ValueError as error:
-        raise UnreadableResultError(folder, "a record", error) from error
-    return PlannedRun(
-        run=run,
-        key=key,
-        folder=folder,
-        evaluations=evaluations,
-        missing=missing,
-        needs=tuple(store.key(need.run, fingerprints[need.run.data.dataset]) for need in run.needs),
-        trained=trained,
-        steps_left=0 if trained else run.training.steps - steps_done(folder),
-    )
+
+    def _key(self, run: RunConfig) -> str:
+        return self._store.key(run, self._fingerprints[run.data.dataset])
 
 
 def steps_done(folder: RunFolder) -> int:

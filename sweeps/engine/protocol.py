@@ -3,11 +3,16 @@
 from collections.abc import Iterable
 
 from sweeps.engine.data_words import pixels
+from sweeps.engine.import_words import imported_line
 from sweeps.engine.results import CellResult, TableResult
 from sweeps.engine.selection_words import cautions, weights_line
 
 DAGGER = "†"
 """Marks printed values that come from other data than ours."""
+STAR = "*"
+"""Marks differences that are significant."""
+LEVEL = 0.05
+"""Of significance."""
 
 
 def protocol(result: TableResult) -> tuple[str, ...]:
@@ -32,11 +37,17 @@ def protocol(result: TableResult) -> tuple[str, ...]:
         _meaning(result),
     ]
     seeds = [seed for cell in result.cells for seed in cell.seeds]
-    commits = {s.run_record.origin.git_commit for s in seeds if s.run_record}
-    commits |= {s.record.origin.git_commit for s in seeds if s.record}
-    if commits:
-        lines.append(f"Code: {', '.join(sorted(map(_short_commit, commits)))}.")
-    return (*lines, *printed_from(result))
+    origins = [s.run_record.origin for s in seeds if s.run_record] + [s.record.origin for s in seeds if s.record]
+    if origins:
+        commits = ", ".join(sorted({_short_commit(origin.git_commit) for origin in origins}))
+        lines.append(f"Code: {commits}; preset {', '.join(sorted({origin.preset for origin in origins}))}.")
+    imported = imported_line(result)
+    return (*lines, *([imported] if imported else []), *printed_from(result))
+
+
+def footnotes(result: TableResult) -> tuple[str, ...]:
+    """All that stands below a table: its own notes, then the protocol."""
+    return (*result.table.notes, *protocol(result))
 
 
 def printed_from(result: TableResult) -> tuple[str, ...]:
@@ -58,7 +69,7 @@ def _data(result: TableResult) -> str:
         for run, tested in ((cell.cell.run.data.dataset, cell.dataset) for cell in result.cells)
     )
     prints = ", ".join(f"{name} {fingerprint}" for name, fingerprint in result.fingerprints.items())
-    return f"Data: {datasets}; fingerprints: {prints}."
+    return f"Data: {datasets}; versions of the lists as fingerprints: {prints}."
 
 
 def _training(cell: CellResult) -> str:
@@ -119,10 +130,14 @@ def _meaning(result: TableResult) -> str:
 
 
 def _covered(result: TableResult) -> str:
-    covers = {found.covers for cell in result.cells if (found := result.difference(cell)) is not None}
+    found = [difference for cell in result.cells if (difference := result.difference(cell)) is not None]
+    covers = {difference.covers for difference in found}
+    text = ", and their ± says nothing about other seeds" if covers else ""
     if "seeds and episodes" in covers:
-        return ", and their ± covers other seeds and episodes, with one spread over seeds for all rows of a column"
-    return ", and their ± says nothing about other seeds" if covers else ""
+        text = ", and their ± covers other seeds and episodes, with one spread over seeds for all rows of a column"
+    if any(difference.p < LEVEL for difference in found):
+        text += f"; {STAR} marks those with p < {LEVEL} by what their ± covers, corrected (Holm) for all of a column"
+    return text
 
 
 def _each(texts: Iterable[str]) -> str:

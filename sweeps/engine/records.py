@@ -1,8 +1,9 @@
 """What is kept of a run: plain files in one folder per run, each written as a whole. MLflow is filled from them."""
 
-import json
+import os
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,10 @@ from fsar_core.aside import written_aside
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.frozen import Frozen
 from fsar_core.precision import Precision
+from sweeps.engine.failures import Failure
+
+_END = 16
+"""Bytes at the end of a file of JSON, by which a cut one shows."""
 
 
 class Point(Frozen):
@@ -30,6 +35,10 @@ class Origin(Frozen):
     preset: str
     """Where the recipe came from; the run itself says all that it fixed."""
     git_commit: str
+    imported: str | None = None
+    """The bundle that it came with, if it was not made on this storage."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"imported"})
 
 
 class Environment(Frozen):
@@ -106,6 +115,10 @@ class RunFolder:
         text = _read(self.path / "run.json")
         return None if text is None else RunRecord.model_validate_json(text)
 
+    def has_record(self) -> bool:
+        """Whether the training is finished; only the end of its file is read. Raises ValueError for a cut one."""
+        return _is_whole(self.path / "run.json")
+
     def write_record(self, record: RunRecord) -> None:
         write_aside(self.path / "run.json", record.model_dump_json(indent=1).encode())
 
@@ -114,10 +127,14 @@ class RunFolder:
         text = _read(self._evaluation(eval_id, fingerprint, ".json"))
         return None if text is None else EvaluationRecord.model_validate_json(text)
 
+    def has_evaluation(self, eval_id: str, fingerprint: str) -> bool:
+        """As ``has_record``, of a measurement."""
+        return _is_whole(self._evaluation(eval_id, fingerprint, ".json"))
+
     def outcomes(self, eval_id: str, fingerprint: str) -> np.ndarray:
         """(episodes,) uint16, queries answered correctly in each episode."""
-        table = pq.read_table(self._evaluation(eval_id, fingerprint, ".parquet"))
-        return table.column("correct").to_numpy()
+        with pq.ParquetFile(self._evaluation(eval_id, fingerprint, ".parquet")) as file:
+            return file.read().column("correct").to_numpy()
 
     def outcomes_path(self, eval_id: str, fingerprint: str) -> Path:
         """The Parquet file of ``outcomes``."""
@@ -131,14 +148,18 @@ class RunFolder:
         text = record.model_dump_json(indent=1).encode()
         write_aside(self._evaluation(eval_id, record.fingerprint, ".json"), text)
 
-    def failure(self) -> str | None:
-        """The traceback of the last failure, or None."""
+    def failure(self) -> Failure | None:
+        """The last failure, or None."""
         text = _read(self.path / "failure.json")
-        return None if text is None else json.loads(text)["traceback"]
+        return None if text is None else Failure.model_validate_json(text)
 
-    def write_failure(self, traceback: str) -> None:
-        """Keeps why the run failed until it succeeds."""
-        write_aside(self.path / "failure.json", json.dumps({"traceback": traceback}).encode())
+    def write_failure(self, failure: Failure) -> None:
+        """Keeps why the run failed until it succeeds, with the attempts before counted in."""
+        try:
+            before = self.failure()
+        except ValueError:  # damaged: what is to be told now matters more
+            before = None
+        write_aside(self.path / "failure.json", failure.after(before).model_dump_json(indent=1).encode())
 
     def clear_failure(self) -> None:
         (self.path / "failure.json").unlink(missing_ok=True)
@@ -159,7 +180,11 @@ class Store:
         return f"{run.run_id()}-{fingerprint}{repetition}"
 
     def folder(self, run: RunConfig, fingerprint: str) -> RunFolder:
-        return RunFolder(self.root / "runs" / self.key(run, fingerprint))
+        return self.folder_of(self.key(run, fingerprint))
+
+    def folder_of(self, key: str) -> RunFolder:
+        """By ``key``."""
+        return RunFolder(self.root / "runs" / key)
 
 
 def write_aside(path: Path, content: bytes) -> None:
@@ -173,6 +198,18 @@ def bytes_free(path: Path) -> int:
     """Of the file system that holds ``path``, which need not exist yet."""
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     return shutil.disk_usage(existing).free
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.seek(-min(_END, path.stat().st_size), os.SEEK_END)
+            end = file.read().rstrip()
+    except FileNotFoundError:
+        return False
+    if not end.endswith(b"}"):
+        raise ValueError(f"{path.name} has been cut: it must end with a brace, got {end!r}")
+    return True
 
 
 def _read(path: Path) -> bytes | None:

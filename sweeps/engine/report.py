@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from search_spaces.table import Published
-from sweeps.engine.protocol import DAGGER
+from sweeps.engine.protocol import DAGGER, LEVEL, STAR
 from sweeps.engine.results import CellResult, TableResult
 from sweeps.engine.selection_words import chosen_on_test, marked, titled
 
@@ -24,6 +24,7 @@ class Entry:
     chosen on test. Empty for unfinished cells."""
     rank: Rank | None
     difference: str
+    """To the reference row, with a star where it is significant."""
     printed: str
 
 
@@ -121,7 +122,7 @@ def _difference(result: TableResult, cell: CellResult, digits: int) -> str:
     found = result.difference(cell)
     if found is None or reference is None or reference.state != "done":
         return ""
-    text = f"{points(found.mean, digits)} ± {100 * found.ci95:.{digits}f}"
+    text = f"{points(found.mean, digits)} ± {100 * found.ci95:.{digits}f}{STAR if found.p < LEVEL else ''}"
     return text if chosen_on_test(cell.cell.run) else marked(text, reference.cell.run)
 
 

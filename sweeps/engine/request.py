@@ -3,8 +3,8 @@
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,10 +15,10 @@ from fsar_core.backbones import Pretrained, PretrainedConfig, WeightsError, fitt
 from fsar_core.config import RunConfig
 from fsar_core.data.clip_index import BadDataset, ClipIndex
 from fsar_core.data.config import DATASET_NAME
-from fsar_core.data.datasets import DatasetPlace, open_index
-from fsar_core.presets import PRESETS, Recipe, default_preset
+from fsar_core.data.datasets import open_index
+from fsar_core.presets import PRESETS, default_preset
 from fsar_core.presets.coding import with_jpeg
-from search_spaces.table import TableError
+from search_spaces.table import RecipeOf, TableError
 from sweeps.engine.data_faults import Wanted, data_faults, datasets_of, subset_lines
 from sweeps.engine.records import bytes_free
 from sweeps.engine.run_masks import mask_faults, mask_fingerprint, masks_key
@@ -26,6 +26,8 @@ from sweeps.engine.selection_words import chosen_on_test
 from sweeps.engine.site import BadRequest, Site, described, load_site
 from sweeps.engine.watch import Display
 
+OWN_DATA = "own_data"
+"""Stands for the data set of a request whose tables are each on their own."""
 _LEAST_FREE = 1 << 30
 _MAX_SEEDS = 100
 
@@ -37,8 +39,10 @@ class Request:
     """The flags that every sweep script has."""
 
     site: str = "laptop"
-    dataset: str = "motionshapes"
+    dataset: str | None = "motionshapes"
+    """None: each run is on the data set that its table names."""
     preset: str | None = None
+    """None: the site's, else the one that suits the data set."""
     seeds: int = 2
     search: int = 0
     """Points of a search; 0: the table."""
@@ -48,70 +52,71 @@ class Request:
     faults: tuple[str, ...] = ()
     """What is wrong with flags that only one command has; nothing else is asked for then."""
 
+    def with_fault(self, fault: str) -> "Request":
+        return replace(self, faults=(*self.faults, fault))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """A request that was found good so far, with the clips that it will use."""
 
     site: Site
-    recipe: Recipe
+    dataset: str
+    """What was asked for; ``OWN_DATA`` where every table is on its own."""
+    recipe_of: RecipeOf
     preset: str
-    index: ClipIndex
+    indices: Mapping[str, ClipIndex]
+    """By data set, of all that runs are trained or tested on."""
     seeds: tuple[int, ...]
     fresh: bool
-    others: tuple[ClipIndex, ...] = ()
-    """Further data sets, on which runs are tested."""
-    masks: str | None = None
-    """Fingerprint of the instance masks of the train clips; None where no run needs them."""
+    masks: Mapping[str, str]
+    """By data set, the fingerprint of the instance masks of its train clips, where a run needs them."""
 
     def fingerprints(self) -> dict[str, str]:
         """By data set; where runs need instance masks, theirs too (``masks_key``)."""
-        own = {index.dataset: index.fingerprint for index in (self.index, *self.others)}
-        return own if self.masks is None else own | {masks_key(self.index.dataset): self.masks}
+        own = {name: index.fingerprint for name, index in self.indices.items()}
+        return own | {masks_key(name): found for name, found in self.masks.items()}
 
 
-def prepare(request: Request, display: Display, asks: Callable[[Recipe], Wanted] = lambda _: []) -> Prepared:
+def prepare(request: Request, display: Display, asks: Callable[[RecipeOf], Wanted] = lambda _: []) -> Prepared:
     """Checks flags, site, disk, data sets and what is asked of them. Raises BadRequest with all faults together.
 
     ``asks`` gives the runs of the request; its ValidationError or TableError is a fault like others.
     """
-    preset = request.preset or default_preset(request.dataset)
-    faults = _flag_faults(request, preset)
+    faults: list[str] = []
     site = _tried(faults, lambda: load_site(request.site))
-    place = None if site is None else _tried(faults, lambda: site.place(request.dataset))
+    preset = request.preset or (site and site.preset) or default_preset(request.dataset or "")
+    faults[:0] = _flag_faults(request, preset)
     if site is not None:
         faults += storage_faults(site.storage) + storage_faults(site.cache)
     writable = not any("cannot be written" in fault for fault in faults)
-    index = _tried(faults, lambda: open_index(place, display.counting)) if place is not None and writable else None
-    recipe = None
+    recipe_of: RecipeOf = lambda dataset: with_jpeg(PRESETS[preset](dataset), request.jpeg)  # noqa: E731 - a closure
+    own = request.dataset
     wanted: Wanted = []
-    others: tuple[ClipIndex, ...] = ()
-    if preset in PRESETS and not request.faults and re.fullmatch(DATASET_NAME, request.dataset):
-        recipe = with_jpeg(PRESETS[preset](request.dataset), request.jpeg)
-        wanted = _asked(faults, asks, recipe)
-        if site is not None and writable:
-            further = tuple(name for name in datasets_of(wanted) if name != request.dataset)
-            others = _opened(faults, site, further, display)
-        faults += _wanted_faults(wanted, site, place, index, others)
-        faults += search_faults(request, preset, wanted)
-    if faults or site is None or place is None or index is None or recipe is None:
+    if preset in PRESETS and not request.faults and (own is None or re.fullmatch(DATASET_NAME, own)):
+        wanted = _asked(faults, asks, recipe_of)
+    names = dict.fromkeys((own, *datasets_of(wanted)) if own else datasets_of(wanted))
+    indices = {} if site is None else _opened(faults, site, names, display if writable else None)
+    faults += _wanted_faults(wanted, site, indices)
+    faults += search_faults(request, preset, wanted)
+    if faults or site is None:
         raise BadRequest(faults)
-    _tell_left_out((index, *others), wanted, display)
+    _tell_left_out(indices, wanted, display)
     return Prepared(
         site=site,
-        recipe=recipe,
+        dataset=own or OWN_DATA,
+        recipe_of=recipe_of,
         preset=preset if request.jpeg is None else f"{preset}-jpeg{request.jpeg}",
-        index=index,
-        others=others,
+        indices=indices,
         seeds=tuple(range(request.seeds)),
         fresh=request.fresh,
-        masks=mask_fingerprint(place, index, (run for run, _ in wanted)),
+        masks=_masks(site, indices, wanted),
     )
 
 
-def _asked(faults: list[str], asks: Callable[[Recipe], Wanted], recipe: Recipe) -> Wanted:
+def _asked(faults: list[str], asks: Callable[[RecipeOf], Wanted], recipe_of: RecipeOf) -> Wanted:
     try:
-        return asks(recipe)
+        return asks(recipe_of)
     except ValidationError as error:
         faults += [f"the grid of this sweep: {line}" for line in described(error)]
     except TableError as error:
@@ -119,44 +124,56 @@ def _asked(faults: list[str], asks: Callable[[Recipe], Wanted], recipe: Recipe) 
     return []
 
 
-def _opened(faults: list[str], site: Site, datasets: Iterable[str], display: Display) -> tuple[ClipIndex, ...]:
-    """The data sets that can be opened; the others are faults."""
-    indices = [_tried(faults, lambda name=name: open_index(site.place(name), display.counting)) for name in datasets]
-    return tuple(index for index in indices if index is not None)
+def _opened(faults: list[str], site: Site, datasets: Iterable[str], display: Display | None) -> dict[str, ClipIndex]:
+    """The data sets that can be opened; the others are faults. Without ``display`` they are only looked for."""
+    found: dict[str, ClipIndex] = {}
+    for name in datasets:
+        place = _tried(faults, lambda name=name: site.place(name))
+        if place is not None and display is not None:
+            index = _tried(faults, lambda place=place: open_index(place, display.counting))
+            found |= {} if index is None else {name: index}
+    return found
 
 
-def _wanted_faults(
-    wanted: Wanted,
-    site: Site | None,
-    place: DatasetPlace | None,
-    index: ClipIndex | None,
-    others: tuple[ClipIndex, ...],
-) -> list[str]:
-    faults = data_faults({own.dataset: own for own in (index, *others) if own is not None}, wanted)
-    if place is not None and index is not None:
-        faults += mask_faults(place, index, (run for run, _ in wanted))
-    return faults + ([] if site is None else weight_faults(site, (run for run, _ in wanted)))
+def _wanted_faults(wanted: Wanted, site: Site | None, indices: Mapping[str, ClipIndex]) -> list[str]:
+    faults = data_faults(indices, wanted)
+    if site is None:
+        return faults
+    for name, index in indices.items():
+        faults += mask_faults(site.place(name), index, _trained_on(name, wanted))
+    return faults + weight_faults(site, (run for run, _ in wanted))
+
+
+def _masks(site: Site, indices: Mapping[str, ClipIndex], wanted: Wanted) -> dict[str, str]:
+    found = {
+        name: mask_fingerprint(site.place(name), index, _trained_on(name, wanted)) for name, index in indices.items()
+    }
+    return {name: fingerprint for name, fingerprint in found.items() if fingerprint is not None}
+
+
+def _trained_on(dataset: str, wanted: Wanted) -> Iterator[RunConfig]:
+    return (run for run, _ in wanted if run.data.dataset == dataset)
 
 
 def search_faults(request: Request, preset: str, wanted: Wanted) -> list[str]:
     """Why a search cannot have these runs: it looks at val alone."""
     if not request.search or not any(chosen_on_test(run) for run, _ in wanted):
         return []
-    honest = [name for name, own in PRESETS.items() if own(request.dataset).selection.on == "val"]
+    honest = [name for name, own in PRESETS.items() if own(request.dataset or "").selection.on == "val"]
     return [
         f"--search looks at val only, but preset {preset!r} chooses weights on test; "
         f"search with a preset that does not: {', '.join(honest)}"
     ]
 
 
-def _tell_left_out(indices: tuple[ClipIndex, ...], wanted: Wanted, display: Display) -> None:
+def _tell_left_out(indices: Mapping[str, ClipIndex], wanted: Wanted, display: Display) -> None:
     """Videos that cannot be read, and how large subsets of test clips are."""
     lines: list[str] = []
-    for index in indices:
+    for index in indices.values():
         if index.excluded:
             lines.append(f"left out, because they cannot be read: {len(index.excluded)} videos of {index.dataset}")
             lines += [f"  {name}: {reason}" for name, reason in index.excluded]
-    lines += subset_lines({index.dataset: index for index in indices}, wanted)
+    lines += subset_lines(indices, wanted)
     if lines:
         display.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 

@@ -1,6 +1,6 @@
 """From run folders to the numbers of a table: one pass over the files, each read once even where cells share a run."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -190,10 +190,21 @@ def collect(table: Table, seeds: Sequence[int], store: Store, fingerprints: Mapp
 
     Raises UnreadableResultError for a damaged file; missing ones are pending.
     """
+    return collect_all((table,), seeds, store, fingerprints)[0]
+
+
+def collect_all(
+    tables: Iterable[Table], seeds: Sequence[int], store: Store, fingerprints: Mapping[str, str]
+) -> tuple[TableResult, ...]:
+    """As ``collect``; what tables share is read once."""
     reader = _Reader(store, fingerprints)
+    return tuple(_collected(table, tuple(seeds), reader) for table in tables)
+
+
+def _collected(table: Table, seeds: tuple[int, ...], reader: "_Reader") -> TableResult:
     cells = tuple(CellResult(cell, tuple(reader.seed(cell, seed) for seed in seeds)) for cell in table.cells)
     named = {name for cell in cells for name in (cell.cell.run.data.dataset, cell.dataset)}
-    return TableResult(table, tuple(seeds), {name: fingerprints[name] for name in sorted(named)}, cells)
+    return TableResult(table, seeds, {name: reader.fingerprints[name] for name in sorted(named)}, cells)
 
 
 class _Run(NamedTuple):

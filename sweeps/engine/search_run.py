@@ -11,11 +11,13 @@ from fsar_core.frozen import content_id
 from fsar_core.presets import Recipe
 from search_spaces.space import Space
 from sweeps.engine.launch import Telling, fit, ray_session
+from sweeps.engine.locks import sweep_locks
+from sweeps.engine.node_frames import decode_run
 from sweeps.engine.plan import make_plan
 from sweeps.engine.records import Store
 from sweeps.engine.request import Prepared, Request, prepare
 from sweeps.engine.search import StudySearcher, accuracy_text, best_first, counted, open_study, reaching_studies
-from sweeps.engine.sweep import decode, opened_tracking, origin, sweep_lock
+from sweeps.engine.sweep import opened_tracking, origin
 from sweeps.engine.tracking_search import record_search
 from sweeps.engine.watch import Display, RunWatcher
 
@@ -29,28 +31,29 @@ def run_search(request: Request, space: Space, console: Console, *, dry_run: boo
     points, exhausted = request.search, False
     display = Display(console)
     with display.shown():
-        prepared = prepare(request, display, lambda recipe: [(_example(space, recipe), None)])
-        example = _example(space, prepared.recipe)
+        dataset = request.dataset or ""
+        prepared = prepare(request, display, lambda recipe_of: [(_example(space, recipe_of(dataset)), None)])
+        example = _example(space, prepared.recipe_of(dataset))
         name = study_name(space, prepared)
         if dry_run:
             _print_plan(prepared, name, example, points, console)
             return True
-        with sweep_lock(prepared.site.storage, f"search/{space.name}"):
+        with sweep_locks(prepared.site.storage, [f"search/{space.name}"]):
             study = open_study(prepared.site.optuna_uri(), name, space)
             if len(_done(study)) < points:
                 exhausted = _train(study, space, points, prepared, example, display)
     show(study, console)
     if exhausted:
         console.print(f"the space gave no new point in many draws; it may have no more than {len(_done(study))}")
-    record_search(opened_tracking(prepared), space.name, study, prepared.index.dataset)
+    record_search(opened_tracking(prepared), space.name, study, prepared.dataset)
     return exhausted or len(_done(study)) >= points
 
 
 def study_name(space: Space, prepared: Prepared) -> str:
     """Equal for searches that may share their trials: same space, data, masks and recipe."""
-    masks = () if prepared.masks is None else (prepared.masks,)
-    settings = content_id(prepared.recipe.canonical_json(), prepared.index.fingerprint, *masks)
-    return f"{space.name}/{prepared.index.dataset}-{settings}"
+    recipe, index = prepared.recipe_of(prepared.dataset), prepared.indices[prepared.dataset]
+    settings = content_id(recipe.canonical_json(), index.fingerprint, *prepared.masks.values())
+    return f"{space.name}/{prepared.dataset}-{settings}"
 
 
 def show(study: optuna.Study, console: Console) -> None:
@@ -72,12 +75,10 @@ def _train(
     study: optuna.Study, space: Space, points: int, prepared: Prepared, example: RunConfig, display: Display
 ) -> bool:
     """True if the space had no more new points."""
-    site = prepared.site
-    decode(prepared, display)
+    site, recipe = prepared.site, prepared.recipe_of(prepared.dataset)
+    decode_run(example, prepared, display)
     store = Store(site.storage)
-    searcher = StudySearcher(
-        study, space, prepared.recipe, points, store, site, prepared.fingerprints(), origin(prepared)
-    )
+    searcher = StudySearcher(study, space, recipe, points, store, site, prepared.fingerprints(), origin(prepared))
     scheduler = ASHAScheduler(
         time_attr="step",
         metric="val_accuracy",

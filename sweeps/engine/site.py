@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -61,6 +62,8 @@ class Site(Frozen):
     cpus_per_run: float = Field(default=1, gt=0)
     gpus_per_run: float = Field(default=0, ge=0)
     """Fractions share a GPU."""
+    preset: str | None = None
+    """Where none is named. None: the one that suits the data set."""
     precision: Precision = "fp32"
     recompute: Recompute = "auto"
     """Backbones keep less for their gradients and compute it again. ``auto``: on a GPU where a step would not fit."""
@@ -100,8 +103,10 @@ class Site(Frozen):
             )
             fault = f"data set {dataset!r} is not in the site file; it has: {known}; imported are: "
             fault += ", ".join(imported) or "none"
+            near = get_close_matches(dataset, [*self.datasets, *imported], n=1)
+            fault += f". Did you mean {near[0]!r}?" if near else "."
             way = f"Run `fsar data import {dataset} ROOT`, or add [datasets.{dataset}] with its root"
-            raise BadRequest([f"{fault}. {way}"])
+            raise BadRequest([f"{fault} {way}"])
         try:
             root = read_facts(path).root
         except BadManifest as error:

@@ -1,25 +1,24 @@
-"""The verbs of a sweep script, without a command line: plan, run, record, show."""
+"""The verbs of a sweep over tables, without a command line: plan, run, record, show."""
 
 import subprocess
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
-from fsar_core.data.datasets import decode_splits
-from fsar_core.data.frame_cache import CacheError
 from fsar_core.frozen import content_id
-from fsar_core.presets import Recipe
-from search_spaces.table import Table
+from search_spaces.table import RecipeOf, Table
 from sweeps.engine.artifacts import artifacts
 from sweeps.engine.estimate import estimate
 from sweeps.engine.formats import terminal
+from sweeps.engine.locks import sweep_locks
+from sweeps.engine.node_frames import decode
 from sweeps.engine.plan import Plan, asked, make_plan
 from sweeps.engine.records import Origin, Store, write_aside
 from sweeps.engine.request import Prepared, Request, Wanted, prepare
-from sweeps.engine.results import TableResult, collect
+from sweeps.engine.results import TableResult, collect_all
+from sweeps.engine.retry import held_back, without
 from sweeps.engine.run_masks import mask_conflicts
 from sweeps.engine.selection_words import cautions, selection
 from sweeps.engine.site import BadRequest
@@ -29,49 +28,82 @@ from sweeps.engine.tracking_connection import hide_credentials
 from sweeps.engine.tracking_notes import run_link
 from sweeps.engine.watch import Display, RunWatcher
 
-Grid = Callable[[Recipe], Table]
+Tables = Callable[[RecipeOf], Sequence[Table]]
+"""The tables of a request; raises TableError with all that keeps them from being made."""
+Choose = Callable[[Plan], Plan]
+"""Takes runs out of a plan."""
 _LOCAL_UI = "http://127.0.0.1:5000"
 """Where ``make ui`` serves."""
+_SHOWN_WHOLE = 3
 
 
-def dry_run(request: Request, grid: Grid, console: Console) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Tables that were asked for, found good, and compared with what is recorded."""
+
+    prepared: Prepared
+    tables: tuple[Table, ...]
+    store: Store
+    plan: Plan
+
+    def label(self) -> str:
+        """Of the data, the preset and the repetition; names folders."""
+        generation = self.store.generation
+        repetition = f"-repetition{generation}" if generation else ""
+        return f"{self.prepared.dataset}-{self.prepared.preset}{repetition}"
+
+    def folder(self, table: Table) -> Path:
+        """Of a table's files."""
+        return self.prepared.site.storage / "tables" / table.name / self.label()
+
+    def results(self) -> tuple[TableResult, ...]:
+        """What is recorded now."""
+        prepared = self.prepared
+        return collect_all(self.tables, prepared.seeds, self.store, prepared.fingerprints())
+
+
+def planned(request: Request, tables_of: Tables, display: Display) -> Sweep:
+    """Launches nothing. Raises BadRequest with everything that is wrong, and where recorded runs saw other masks than
+    those of now."""
+    tables: list[Table] = []
+
+    def asks(recipe_of: RecipeOf) -> Wanted:
+        tables[:] = tables_of(recipe_of)
+        return asked((cell for table in tables for cell in table.cells), (0,))
+
+    prepared = prepare(request, display, asks)
+    return _compared(prepared, tuple(tables))
+
+
+def dry_run(request: Request, tables_of: Tables, console: Console) -> None:
     """Prints what would be done. Launches nothing."""
     display = Display(console)
     with display.shown():
-        prepared = prepare(request, display, _asks(grid))
-        table = grid(prepared.recipe)
-        plan = _planned(table, prepared, _store(prepared, table))
-    print_plan(plan, prepared, console)
+        sweep = planned(request, tables_of, display)
+    print_plan(sweep.plan, sweep.prepared, console)
 
 
-def run_table(request: Request, grid: Grid, console: Console) -> bool:
-    """Completes a table and shows it. False if a cell has no number, or MLflow was not reached at the end."""
+def run_tables(request: Request, tables_of: Tables, console: Console, choose: Choose | None = None) -> bool:
+    """Completes tables and shows them. False if a cell has no number, or MLflow was not reached at the end.
+
+    ``choose``: of the plan, what is launched. By default all but runs that have failed twice under this very code.
+    """
     display = Display(console)
     with display.shown():
-        prepared = prepare(request, display, _asks(grid))
-        table = grid(prepared.recipe)
-        store = _store(prepared, table)
-        with sweep_lock(prepared.site.storage, table.name):
-            plan = _planned(table, prepared, store)
-            tracking = opened_tracking(prepared)
-            _train(plan, prepared, tracking, display)
-            result = collect(table, prepared.seeds, store, prepared.fingerprints())
-            folder = _table_folder(prepared, table, store)
-            write_files(result, folder)
-            page, trouble = _record(result, plan, store, prepared, tracking)
-    show(result, folder, page, console)
+        sweep = planned(request, tables_of, display)
+        with sweep_locks(sweep.prepared.site.storage, (table.name for table in sweep.tables)):
+            sweep = _compared(sweep.prepared, sweep.tables)  # another driver may have ended in between
+            tracking = opened_tracking(sweep.prepared)
+            plan = _hopeful(sweep.plan, console) if choose is None else choose(sweep.plan)
+            _train(plan, sweep.prepared, tracking, display)
+            results = sweep.results()
+            for result in results:
+                write_files(result, sweep.folder(result.table))
+            pages, trouble = _record(results, sweep, tracking, display)
+    _show_all(results, sweep, pages, console)
     if trouble is not None:
         console.print(f"not recorded in MLflow: {trouble}", highlight=False, markup=False, soft_wrap=True)
-    return result.state == "done" and trouble is None
-
-
-def _planned(table: Table, prepared: Prepared, store: Store) -> Plan:
-    """Raises BadRequest where recorded runs saw other masks than those of now."""
-    plan = make_plan(asked(table.cells, prepared.seeds), store, prepared.fingerprints())
-    conflicts = mask_conflicts(plan)
-    if conflicts:
-        raise BadRequest(conflicts)
-    return plan
+    return all(result.state == "done" for result in results) and trouble is None
 
 
 def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
@@ -107,10 +139,29 @@ def show(result: TableResult, folder: Path, page: str, console: Console) -> None
     console.print(where, highlight=False, markup=False, soft_wrap=True)
 
 
+def _hopeful(plan: Plan, console: Console) -> Plan:
+    held = held_back(plan, git_commit())
+    if held:
+        text = f"{len(held)} runs have failed twice under this code, or wait for such, and are left alone"
+        console.print(f"{text}; `fsar why` tells the reason, `fsar retry --only bug` starts them", highlight=False)
+    return without(plan, held)
+
+
+def _show_all(results: Sequence[TableResult], sweep: Sweep, pages: Sequence[str], console: Console) -> None:
+    """Few tables whole, many as a list."""
+    if len(results) > _SHOWN_WHOLE:
+        from sweeps.engine.status import status
+
+        console.print(status(results, sweep.plan))
+        return
+    for result, page in zip(results, pages, strict=True):
+        show(result, sweep.folder(result.table), page, console)
+
+
 def _train(plan: Plan, prepared: Prepared, tracking: Tracking, display: Display) -> None:
     if plan.complete():
         return
-    decode(prepared, display)
+    decode(plan, prepared, display)
     from sweeps.engine.launch import ray_session, run_plan  # Ray takes a second to import
 
     todo = plan.todo()
@@ -121,22 +172,28 @@ def _train(plan: Plan, prepared: Prepared, tracking: Tracking, display: Display)
 
 
 def _record(
-    result: TableResult, plan: Plan, store: Store, prepared: Prepared, tracking: Tracking
-) -> tuple[str, TrackingError | None]:
-    """Where the table is to be seen, and what went wrong: that is given back, since the table is shown first."""
+    results: Sequence[TableResult], sweep: Sweep, tracking: Tracking, display: Display
+) -> tuple[list[str], TrackingError | None]:
+    """Where each table is to be seen, and what went wrong: that is given back, since the tables are shown first."""
+    prepared = sweep.prepared
+    links: list[str] = []
+    count = display.counting("recording tables")
     try:
-        for planned in plan.runs:
+        for planned in sweep.plan.runs:
             if planned.folder.record() is not None:
                 tracking.record_run(planned.key, planned.folder)
-        key = _launch_key(result, store)
-        parent = tracking.record_table(result, key, prepared.index.dataset, prepared.preset, store.generation)
-        link = run_link(tracking.experiment(result.table.name), parent)
+        for done, result in enumerate(results, start=1):
+            key = _launch_key(result, sweep.store)
+            parent = tracking.record_table(result, key, prepared.dataset, prepared.preset, sweep.store.generation)
+            links.append(run_link(tracking.experiment(result.table.name), parent))
+            count(done, len(results))
     except TrackingError as error:
-        return "not reached", error
+        return ["not reached"] * len(results), error
     server = prepared.site.tracking_uri
     if server is None:
-        return f"{_serving(prepared.site.mlflow_uri())}, then {_LOCAL_UI}/{link}", None
-    return f"{hide_credentials(server)}/{link}", None
+        serving = _serving(prepared.site.mlflow_uri())
+        return [f"{serving}, then {_LOCAL_UI}/{link}" for link in links], None
+    return [f"{hide_credentials(server)}/{link}" for link in links], None
 
 
 def _serving(uri: str) -> str:
@@ -153,36 +210,6 @@ def opened_tracking(prepared: Prepared) -> Tracking:
     return Tracking(uri)
 
 
-def decode(prepared: Prepared, display: Display) -> None:
-    """Decodes every frame that the runs will read, once for this node; workers on other nodes do it there. Of data sets
-    on which runs are only tested, the test clips."""
-    site, data = prepared.site, prepared.recipe.data
-    try:
-        decode_splits(site.place(prepared.index.dataset), data, prepared.index, display.counting)
-        for index in prepared.others:
-            own = data.model_copy(update={"dataset": index.dataset})
-            decode_splits(site.place(index.dataset), own, index, display.counting, splits=("test",))
-    except CacheError as error:
-        raise BadRequest([str(error)]) from error
-
-
-@contextmanager
-def sweep_lock(root: Path, name: str) -> Generator[None]:
-    """One driver per sweep: a second one is refused at once. The lock dies with its process."""
-    path = root / "locks" / f"{name.replace('/', '-')}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        fault = f"another driver runs {name!r} on this storage (lock {path}); wait for it or stop it"
-        raise BadRequest([fault]) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def write_files(result: TableResult, folder: Path) -> None:
     """The table in every format, beside each other; each file replaced as a whole."""
     for name, content in artifacts(result).items():
@@ -191,10 +218,10 @@ def write_files(result: TableResult, folder: Path) -> None:
 
 def origin(prepared: Prepared) -> Origin:
     """Of everything that this driver has made."""
-    return Origin(preset=prepared.preset, git_commit=_git_commit())
+    return Origin(preset=prepared.preset, git_commit=git_commit())
 
 
-def _git_commit() -> str:
+def git_commit() -> str:
     """Of the code that runs, with a mark if it has changes that are not committed; ``unknown`` outside a repository."""
     here = Path(__file__).parent
     commands = (
@@ -211,24 +238,25 @@ def _git_commit() -> str:
     return f"{commit}+changes" if changes else commit
 
 
-def _asks(grid: Grid) -> Callable[[Recipe], Wanted]:
-    return lambda recipe: asked(grid(recipe).cells, (0,))
+def _compared(prepared: Prepared, tables: tuple[Table, ...]) -> Sweep:
+    """Raises BadRequest where recorded runs saw other masks than those of now."""
+    store, plan = _store_and_plan(prepared, tables)
+    conflicts = mask_conflicts(plan)
+    if conflicts:
+        raise BadRequest(conflicts)
+    return Sweep(prepared=prepared, tables=tables, store=store, plan=plan)
 
 
-def _store(prepared: Prepared, table: Table) -> Store:
+def _store_and_plan(prepared: Prepared, tables: Sequence[Table]) -> tuple[Store, Plan]:
     """The record, or with ``fresh`` the first repetition that is not complete."""
-    root, generation = prepared.site.storage, 0
-    while prepared.fresh:
-        generation += 1
+    cells = [cell for table in tables for cell in table.cells]
+    root, generation = prepared.site.storage, 1 if prepared.fresh else 0
+    while True:
         store = Store(root, generation)
-        if not make_plan(asked(table.cells, prepared.seeds), store, prepared.fingerprints()).complete():
-            return store
-    return Store(root)
-
-
-def _table_folder(prepared: Prepared, table: Table, store: Store) -> Path:
-    repetition = f"-repetition{store.generation}" if store.generation else ""
-    return prepared.site.storage / "tables" / table.name / f"{prepared.index.dataset}-{prepared.preset}{repetition}"
+        plan = make_plan(asked(cells, prepared.seeds), store, prepared.fingerprints())
+        if not prepared.fresh or not plan.complete():
+            return store, plan
+        generation += 1
 
 
 def _launch_key(result: TableResult, store: Store) -> str:

@@ -16,6 +16,7 @@ from sweeps.engine.tracking_connection import (
     Value,
     connect,
     find_or_create_experiment,
+    hide_credentials,
     locked,
     log,
     prepare,
@@ -23,6 +24,7 @@ from sweeps.engine.tracking_connection import (
 )
 from sweeps.engine.tracking_fields import measurements, metric_name, params, run_name, summary, tags
 from sweeps.engine.tracking_notes import run_link, run_note
+from sweeps.engine.tracking_rows import Row, remember, row_of, rows_of
 from sweeps.engine.tracking_tables import TableWriter
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Tracking:
         self._experiments: dict[str, str] = {}
         self._known: dict[str, _Known] | None = None
         self._last_step: dict[str, int] = {}
+        self._name: str | None = None
 
     def known_runs(self) -> dict[str, str]:
         """MLflow's id of every training by its key in the store; searched once, in pages."""
@@ -68,9 +71,13 @@ class Tracking:
         A training that failed without a record ends a run that ``progress`` had opened. None if nothing is there yet.
         """
         with reaching(self.uri):
-            files, training = _digests(folder)
+            files, training = digests(folder)
+            row = row_of(folder, self._store())
+            if row is not None and row.files == files:
+                return row.run_id
             known = self._runs().get(store_key)
             if known is not None and known.files == files:
+                remember(folder, Row(store=self._store(), run_id=known.run_id, files=files))
                 return known.run_id
             record = folder.record()
             if record is None:
@@ -80,6 +87,7 @@ class Tracking:
             self.client.set_tag(known.run_id, "fsar.files", files)  # last: a driver killed before starts over
             known.files, known.training, known.status = files, training, "FINISHED"
             known.new = False
+            remember(folder, Row(store=self._store(), run_id=known.run_id, files=files))
             return known.run_id
 
     def progress(self, store_key: str, run: RunConfig, points: Sequence[Point]) -> None:
@@ -108,7 +116,9 @@ class Tracking:
         """
         with reaching(self.uri), locked(self.uri):
             runs = self.experiment(_RUNS)
-            links = {key: (known.run_id, run_link(runs, known.run_id)) for key, known in self._runs().items()}
+            rows = rows_of(result, self._store())
+            rows = {key: known.run_id for key, known in self._runs().items()} if rows is None else rows
+            links = {key: (run_id, run_link(runs, run_id)) for key, run_id in rows.items()}
             experiment = self.experiment(result.table.name)
             return TableWriter(self.client, experiment, result, launch_key, dataset, links).write(preset, repetition)
 
@@ -117,6 +127,13 @@ class Tracking:
         if name not in self._experiments:
             self._experiments[name] = find_or_create_experiment(self.client, self.uri, name)
         return self._experiments[name]
+
+    def _store(self) -> str:
+        """Names this store of runs; one that was made anew has another name."""
+        if self._name is None:
+            found = self.client.get_experiment(self.experiment(_RUNS))
+            self._name = content_id(hide_credentials(self.uri), found.experiment_id, str(found.creation_time))
+        return self._name
 
     def _runs(self) -> dict[str, _Known]:
         if self._known is None:
@@ -190,7 +207,7 @@ class Tracking:
         if failure is not None and known.status != "FAILED":
             with tempfile.TemporaryDirectory() as aside:
                 path = Path(aside) / "failure.txt"
-                path.write_text(failure)
+                path.write_text(failure.traceback)
                 self.client.log_artifact(known.run_id, str(path))
             self.client.set_terminated(known.run_id, "FAILED")
             known.status = "FAILED"
@@ -214,7 +231,7 @@ def _values(points: Iterable[Point]) -> list[Value]:
     return [Value(metric_name(k), v, p.time_ms, p.step) for p in points for k, v in p.metrics.items()]
 
 
-def _digests(folder: RunFolder) -> tuple[str, str]:
+def digests(folder: RunFolder) -> tuple[str, str]:
     """Of all result files, and of the training's alone, from names, sizes and times: nothing is read."""
 
     def stamp(path: Path) -> str:

@@ -40,10 +40,10 @@ def test_a_run_that_raises_fails_its_cells_and_what_needs_it_once_while_others_g
     assert result.output.count("failed") >= 4
     folders = [RunFolder(path) for path in (tmp_path / "output" / "runs").iterdir()]
     assert len(folders) == 4
-    failures = sorted(failure for folder in folders if (failure := folder.failure()))
-    assert len(failures) == 2
-    assert "FloatingPointError" in failures[0]
-    assert failures[1].startswith("not started: it needs ")
+    failed = {failure.kind: failure for folder in folders if (failure := folder.failure())}
+    assert sorted(failed) == ["bug", "needs"]
+    assert "FloatingPointError" in failed["bug"].reason()
+    assert failed["needs"].traceback.startswith("not started: it needs ")
     assert sum(folder.record() is not None for folder in folders) == 2
     with (tmp_path / "output" / "tables" / "made" / "hmdb51-smoke" / "table.csv").open(newline="") as file:
         assert [line["state"] for line in csv.DictReader(file)] == [*2 * ["done"], *4 * ["failed"]]

@@ -201,7 +201,8 @@ class TestSwitches:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(query_class, "project_tuples", look)
             made.float()(ones)
-        support, query = (own.flatten() for own in seen)
+        (both,) = seen
+        query, support = (own.flatten() for own in both.split(100, dim=1))
         assert not torch.equal(support, query)
         for own in (support, query):
             assert set(own.tolist()) == {0.0, float(torch.tensor(1.0) / 0.75)}

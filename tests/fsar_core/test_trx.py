@@ -257,12 +257,15 @@ class TestDropout:
         torch.manual_seed(1)
         first = made(given).logits
         seen = seen[::2]  # keys and values of the same frames
-        assert len(seen) == 4
-        placed = [given.support + trx_positions(4, 6), given.query + trx_positions(4, 6)]
-        for own, whole in zip(seen, placed * 2, strict=True):
-            assert torch.equal(own[0], torch.where(own[0] == 0, 0.0, 2 * whole))
-            assert 0.3 < float((own == 0).double().mean()) < 0.7
-        assert not torch.equal(seen[0] == 0, seen[2] == 0)
-        assert not torch.equal(seen[1] == 0, seen[3] == 0)
+        assert len(seen) == 2
+        queries = len(given.query)
+        placed = torch.cat((given.query, given.support.flatten(0, 1))) + trx_positions(4, 6)
+        for own in seen:
+            assert torch.equal(own[0], torch.where(own[0] == 0, 0.0, 2 * placed))
+            for side in own[0].split([queries, len(placed) - queries]):
+                assert 0.3 < float((side == 0).double().mean()) < 0.7
+        first_branch, second_branch = (own[0] == 0 for own in seen)
+        assert not torch.equal(first_branch[:queries], second_branch[:queries])
+        assert not torch.equal(first_branch[queries:], second_branch[queries:])
         torch.manual_seed(1)
         assert torch.equal(made(given).logits, first)

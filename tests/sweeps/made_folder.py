@@ -12,8 +12,7 @@ from fsar_core.methods import sgtm
 from fsar_core.presets import Recipe
 from search_spaces.space import Space
 from search_spaces.table import Cell, Table
-from sweeps.engine.cli import sweep_script
-from sweeps.engine.sweep import Grid
+from sweeps.engine.cli import Grid, sweep_script
 from tests.fsar_core.videos import write_video
 
 COUNTS: dict[Split, int] = {"train": 5, "val": 2, "test": 2}

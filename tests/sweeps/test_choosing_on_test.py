@@ -34,7 +34,7 @@ def test_a_search_is_refused_where_a_preset_chooses_on_test(preset: str) -> None
     for fault in faults:
         assert fault == (
             f"--search looks at val only, but preset '{preset}' chooses weights on test; "
-            "search with a preset that does not: clean, trx, strm, laptop, laptop64, smoke"
+            "search with a preset that does not: clean, trx, strm, laptop, laptop64, smoke, tiny"
         )
     assert search_faults(Request(dataset="hmdb51"), preset, wanted) == []
 

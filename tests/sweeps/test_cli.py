@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine import search_run
+from sweeps.engine.failures import Failure
 from sweeps.engine.job import Job
 from sweeps.engine.plan import Plan, PlannedRun
 from sweeps.engine.records import RunFolder
@@ -30,7 +31,7 @@ def site(tmp_path: Path, videos: Path, uri: str) -> Path:
 
 
 def fail(planned: PlannedRun, plan: Plan) -> None:
-    planned.folder.write_failure("Traceback: the loss is not finite")
+    planned.folder.write_failure(Failure(traceback="Traceback: the loss is not finite"))
 
 
 def test_a_table_is_completed_shown_and_not_done_again(

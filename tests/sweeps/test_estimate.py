@@ -10,8 +10,10 @@ from fsar_core.episode import Clips
 from fsar_core.method import Method
 from fsar_core.precision import Precision
 from sweeps.engine import estimate as estimates
-from sweeps.engine.estimate import Estimate, estimate, probe, probe_step, recorded, slots
+from sweeps.engine import probing
+from sweeps.engine.estimate import Estimate, Speed, estimate, slots, speeds
 from sweeps.engine.plan import make_plan
+from sweeps.engine.probing import probe, probe_step
 from sweeps.engine.records import Store
 from sweeps.engine.site import Site
 from tests.fsar_core import tiny
@@ -47,8 +49,8 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> None:
     def at_once(_: torch.optim.Optimizer, __: torch.device) -> float:
         return 0.1
 
-    monkeypatch.setattr(estimates, "_timed", by_videos)
-    monkeypatch.setattr(estimates, "_timed_update", at_once)
+    monkeypatch.setattr(probing, "_timed", by_videos)
+    monkeypatch.setattr(probing, "_timed_update", at_once)
 
 
 def on_cores(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -62,7 +64,7 @@ def test_a_recorded_speed_is_used_for_runs_of_the_same_work(
     done = run_config(seed=0, steps=600)
     store.folder(done, TRAIN).write_record(train_record(done).model_copy(update={"train_seconds": 120.0}))
     plan = make_plan([(run_config(seed=seed, steps=600), None) for seed in range(3)], store, PRINTS)
-    assert list(recorded(plan).values()) == [pytest.approx(0.2)]
+    assert list(speeds(plan, site).values()) == [Speed(seconds=120 / 600, source="recorded", where="cpu")] * 3
     guess = estimate(plan, site)
     assert probed == []
     assert guess.probed == 0
@@ -73,10 +75,42 @@ def test_other_work_is_measured_once_for_each_kind(
     store: Store, site: Site, probed: list[RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_cores(monkeypatch, 1)
-    runs = [run_config(lam, seed=seed, steps=100) for lam in (0.1, 0.2) for seed in (0, 1)]
+    runs = [run_config(0.1, shot, seed, steps=100) for shot in (1, 5) for seed in (0, 1)]
     guess = estimate(make_plan([(run, None) for run in runs], store, PRINTS), site)
     assert (guess.probed, len(probed)) == (2, 2)
     assert guess.run_seconds == guess.wall_seconds == pytest.approx(4 * 100 * 0.5)
+
+
+def test_a_run_alike_of_another_plan_tells_the_speed_and_one_from_a_gpu_does_not(
+    store: Store, tmp_path: Path, probed: list[RunConfig]
+) -> None:
+    site = made_site(tmp_path).model_copy(update={"storage": store.root})
+    plan = make_plan([(run_config(0.1), None)], store, PRINTS)
+    other = train_record(run_config(0.7, steps=300)).model_copy(update={"train_seconds": 30.0})
+    gpu = other.environment.model_copy(update={"device": "NVIDIA H200"})
+    folder = store.folder(other.run, TRAIN)
+    folder.write_record(other.model_copy(update={"environment": gpu}))
+    assert speeds(plan, site, probes=0) == {}
+    folder.write_record(other)
+    assert [speed.seconds for speed in speeds(plan, site).values()] == [pytest.approx(0.1)]
+    assert probed == []
+
+
+def test_a_cpu_tells_nothing_of_a_site_with_gpus(
+    store: Store, site: Site, probed: list[RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimates.torch.cuda, "is_available", lambda: False)
+    guess = estimate(make_plan([(run_config(), None)], store, PRINTS), site.model_copy(update={"gpus_per_run": 1}))
+    assert (guess.unknown, guess.run_seconds, probed) == (1, 0, [])
+
+
+def test_no_more_kinds_are_measured_than_are_allowed_those_with_most_steps_first(
+    store: Store, site: Site, probed: list[RunConfig]
+) -> None:
+    runs = [run_config(shot=shot, steps=100 * shot) for shot in range(1, 5)]
+    found = speeds(make_plan([(run, None) for run in runs], store, PRINTS), site, probes=2)
+    assert [run.training.steps for run in probed] == [400, 300]
+    assert len(found) == 2
 
 
 def test_only_the_steps_that_are_left_take_time(store: Store, site: Site, probed: list[RunConfig]) -> None:
@@ -141,7 +175,7 @@ def test_a_cpu_measures_as_many_clips_as_it_can_in_seconds(
         count = _clips(run)
         return Clips(videos=torch.zeros(count), class_ids=torch.zeros(count))
 
-    monkeypatch.setattr(estimates, "random_clips", noise)
+    monkeypatch.setattr(probing, "random_clips", noise)
     run = with_shots(tiny.recipe(crop=crop).few_shot(tiny.METHODS["baseline"]), shot)
     probed = probe_step(run, site)
     assert (probed.clips, probed.of) == (clips, 3 * (shot + 2))

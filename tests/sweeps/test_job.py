@@ -9,6 +9,7 @@ import torch
 from fsar_core.checkpoint import latest_checkpoint, selected_weights
 from fsar_core.methods import sgtm
 from sweeps.engine import job as jobs
+from sweeps.engine.failures import Failure
 from sweeps.engine.job import Job, carry_out
 from sweeps.engine.records import Point, RunFolder
 from tests.fsar_core import tiny
@@ -89,7 +90,7 @@ def test_only_the_evaluations_that_are_missing_are_measured(whole: Job) -> None:
     gone.unlink()
     carry_out(whole, silent)
     changed = {path for path, time in listing(whole.folder).items() if before[path] != time}
-    assert changed == {gone, gone.with_suffix(".parquet")}
+    assert changed == {gone, gone.with_suffix(".parquet"), whole.folder / "log.txt"}
     assert '"accuracy"' in text
     assert _without_times(gone.read_text()) == _without_times(text)
 
@@ -164,7 +165,7 @@ def test_two_sweeps_that_share_a_run_train_it_once(tmp_path: Path) -> None:
 
 def test_a_success_clears_an_earlier_failure(tmp_path: Path) -> None:
     job = job_of(tmp_path, tiny.run())
-    RunFolder(job.folder).write_failure("Traceback")
+    RunFolder(job.folder).write_failure(Failure(traceback="Traceback"))
     carry_out(job, silent)
     assert RunFolder(job.folder).failure() is None
 

@@ -70,8 +70,11 @@ def test_what_needs_a_failed_run_is_not_started_and_says_why(
     assert searcher.suggest("b")["key"] == "alone"
     assert searcher.suggest("c") == Searcher.FINISHED
     assert heard.ended == [("second", True), ("third", True)]
-    assert folder(tmp_path, "second").failure() == "not started: it needs ['first'], which failed"
-    assert folder(tmp_path, "third").failure() == "not started: it needs ['second'], which failed"
+    second, third = (folder(tmp_path, key).failure() for key in ("second", "third"))
+    assert second is not None
+    assert third is not None
+    assert (second.kind, second.needs, second.attempts) == ("needs", ("first",), 0)
+    assert third.traceback == "not started: it needs ['second'], which failed"
     assert folder(tmp_path, "alone").failure() is None
 
 
@@ -85,9 +88,7 @@ def test_a_job_knows_where_the_weights_lie_that_it_needs(store: Store, tmp_path:
     assert job.folder == store.folder(cell.run, TRAIN).path
 
 
-def test_an_error_of_the_run_is_recorded_and_told_but_not_raised(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_the_run_is_told_but_not_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(tune, "report", told.append)
 
@@ -98,7 +99,6 @@ def test_an_error_of_the_run_is_recorded_and_told_but_not_raised(
     job = made_job(tmp_path)
     trainable({"job": job.model_dump_json(), "judged": False})
     assert told == [{"step": 0, "points": [], "failed": True}]
-    assert "ValueError: a bug in a loss" in (RunFolder(job.folder).failure() or "")
 
 
 @pytest.mark.parametrize("judged", [True, False])
@@ -119,9 +119,9 @@ def test_only_points_of_a_search_are_judged_by_their_last_look_at_val(
     assert [Point.model_validate(point) for point in told[1]["points"]] == looks
 
 
-def made_trial(job: Job, status: str = Trial.TERMINATED, **last: Any) -> Any:
+def made_trial(job: Job, status: str = Trial.TERMINATED, error_file: str | None = None, **last: Any) -> Any:
     return SimpleNamespace(
-        config={"job": job.model_dump_json(), "key": "k"}, status=status, last_result=last, error_file="e"
+        config={"job": job.model_dump_json(), "key": "k"}, status=status, last_result=last, error_file=error_file
     )
 
 
@@ -146,9 +146,36 @@ def test_a_worker_that_died_too_often_is_a_failure_but_one_that_is_restarted_is_
     telling.on_trial_error(0, [], made_trial(job, Trial.PENDING))
     assert heard.ended == []
     assert RunFolder(job.folder).failure() is None
-    telling.on_trial_error(0, [], made_trial(job, Trial.ERROR))
+    telling.on_trial_error(0, [], made_trial(job, Trial.ERROR, hostname="node-3", step=4))
     assert heard.ended == [("k", True)]
-    assert "died more often than the site's retries allow" in (RunFolder(job.folder).failure() or "")
+    failure = RunFolder(job.folder).failure()
+    assert failure is not None
+    assert failure.reason() == "its worker died more often than the site's retries allow"
+    assert (failure.kind, failure.host, failure.step) == ("preempted", "node-3", 4)
+    assert failure.git_commit == ORIGIN.git_commit
+
+
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [
+        ("The actor died unexpectedly. (1) The process is killed by SIGKILL by OOM killer", "preempted"),
+        ("Task was killed due to the node running low on memory.\nMemory on the node ...", "oom"),
+        ("ray::f()\nTraceback (most recent call last):\n  File 'x'\nValueError: no such field", "bug"),
+    ],
+)
+def test_only_the_last_death_of_a_worker_says_of_which_kind_the_failure_is(
+    tmp_path: Path, heard: Heard, last: str, kind: str
+) -> None:
+    error = tmp_path / "error.txt"
+    first = "Failure # 1 (occurred at 2026-01-01)\nMemoryError\n"
+    error.write_text(f"{first}Failure # 2 (occurred at 2026-01-02)\n{last}\n")
+    job = made_job(tmp_path)
+    Telling(heard).on_trial_error(0, [], made_trial(job, Trial.ERROR, str(error)))
+    failure = RunFolder(job.folder).failure()
+    assert failure is not None
+    assert failure.kind == kind
+    assert failure.traceback.endswith(last)
+    assert "# 1" not in failure.traceback
 
 
 def test_what_tune_writes_of_searcher_and_callback_holds_no_connection(searcher: PlanSearcher, heard: Heard) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fsar_core import aside
+from sweeps.engine.failures import Failure
 from sweeps.engine.records import RunFolder, Store, bytes_free, write_aside
 from tests.sweeps.made_records import TRAIN, run_config, small_table, train_record, write_outcomes
 
@@ -82,9 +83,9 @@ def test_a_record_without_outcomes_cannot_exist(store: Store, monkeypatch: pytes
 def test_a_failure_is_kept_until_it_is_cleared(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert folder.failure() is None
-    folder.write_failure('Traceback: "loss" is not finite\n')
-    folder.write_failure("Traceback: again\n")
-    assert folder.failure() == "Traceback: again\n"
+    folder.write_failure(Failure(traceback='Traceback: "loss" is not finite\n'))
+    folder.write_failure(Failure(traceback="Traceback: again\n"))
+    assert folder.failure() == Failure(traceback="Traceback: again\n", attempts=2)
     folder.clear_failure()
     folder.clear_failure()
     assert folder.failure() is None

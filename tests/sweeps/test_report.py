@@ -10,6 +10,7 @@ from rich.console import Console
 
 from fsar_core.data.config import Limit
 from search_spaces.table import Cell, Table
+from sweeps.engine.failures import Failure
 from sweeps.engine.formats import csv_text, markdown, terminal
 from sweeps.engine.latex import latex
 from sweeps.engine.page import html_page
@@ -64,7 +65,7 @@ def partly_done(store: Store) -> TableResult:
     for seed in SEEDS:
         write_evaluation(store, protonet.run.with_seed(seed), protonet.evaluation, 0.3, noise=seed)
     write_evaluation(store, bimhm.run, bimhm.evaluation, 0.9)
-    store.folder(otam.run, TRAIN).write_failure("Traceback: no memory")
+    store.folder(otam.run, TRAIN).write_failure(Failure(traceback="Traceback: no memory"))
     return results(table, store)
 
 
@@ -176,7 +177,7 @@ def test_names_cannot_break_any_format(store: Store) -> None:
     text = rendered(results(table, store))
     assert nasty in text["terminal"]
     assert "<script>" not in text["html"]
-    assert r"$<$script$>$x$<$/script$>$ a\_b \& 50\% | *c* \$$\lambda$\$ \{d\} \textbackslash{}e" in text["latex"]
+    assert r"$<$script$>$x$<$/script$>$ a\_b \& 50\% \textbar{} *c* \$$\lambda$\$ \{d\} \textbackslash{}e" in text["latex"]
     line = next(line for line in text["markdown"].splitlines() if "script" in line)
     assert line.replace(r"\|", "").count("|") == 4
     assert "<script>" not in line.replace(r"\<", "")

@@ -69,7 +69,7 @@ def test_all_faults_of_flags_and_site_come_together(tmp_path: Path, mode: tuple[
     text = "\n".join(faults)
     for part in (
         "--seeds must be between 1 and 100, got 0",
-        "--preset must be one of clean, hyrsm, laptop, laptop64, molo, smoke, strm, trx, vim, got 'best'",
+        "--preset must be one of clean, hyrsm, laptop, laptop64, molo, smoke, strm, tiny, trx, vim, got 'best'",
         f"site {site}: cpus_per_run: Input should be greater than 0, got -1",
         f"site {site}: colour: there is no such key; it must be one of storage",
     ):
@@ -86,7 +86,7 @@ def test_faults_of_flags_and_data_come_together(tmp_path: Path) -> None:
 
 def test_an_unknown_site_names_the_shipped_ones() -> None:
     (fault,) = refusals(launched("laptpo"))
-    assert "name one of cluster, laptop, one_gpu" in fault
+    assert "name one of cluster, laptop, laptop-tiny, one_gpu" in fault
 
 
 def test_an_unknown_data_set_names_those_of_the_site(tmp_path: Path) -> None:

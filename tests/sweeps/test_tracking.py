@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from fsar_core.config import Need, RunConfig
 from fsar_core.optimizer import Steps
+from sweeps.engine.failures import Failure
 from sweeps.engine.records import Point, RunFolder, Store
 from sweeps.engine.tracking import Tracking, TrackingError, prepare
 from sweeps.engine.tracking_fields import measurements, params
@@ -162,7 +163,7 @@ class TestProgress:
         key, folder = folder_of(store, run)
         history = train_record(run).history
         tracking.progress(key, run, history[:1])
-        folder.write_failure("Traceback: out of memory")
+        folder.write_failure(Failure(traceback="Traceback: out of memory"))
         tracking.record_run(key, folder)
         assert [r.info.status for r in runs(uri)] == ["FAILED"]
         assert "out of memory" in next((tmp_path / "artifacts").rglob("failure.txt")).read_text()

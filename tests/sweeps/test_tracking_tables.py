@@ -6,6 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from search_spaces.table import Table
+from sweeps.engine.failures import Failure
 from sweeps.engine.records import Store
 from sweeps.engine.results import TableResult, collect
 from sweeps.engine.tracking import Tracking
@@ -92,7 +93,7 @@ def test_a_failed_cell_fails_its_table_when_nothing_is_pending(uri: str, store: 
     table = small_table()
     fill(store, table.model_copy(update={"cells": table.cells[1:]}))
     for seed in (0, 1):
-        store.folder(table.cells[0].run.with_seed(seed), TRAIN).write_failure("Traceback")
+        store.folder(table.cells[0].run.with_seed(seed), TRAIN).write_failure(Failure(traceback="Traceback"))
     parent = Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes", "smoke")
     status = {r.info.run_id: r.info.status for r in runs(uri, table.name)}
     assert status.pop(parent) == "FAILED"

@@ -1,0 +1,69 @@
+"""Which of the runs of a plan are launched again after a failure."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from sweeps.engine.failures import Failure, Kind
+from sweeps.engine.plan import Plan, PlannedRun
+from sweeps.engine.records import RunFolder
+from sweeps.engine.results import UnreadableResultError
+
+_ATTEMPTS = 2
+
+
+def chosen(plan: Plan, kinds: Collection[Kind]) -> Plan:
+    """The runs that failed in one of these ways, with what they lack of other runs, and those that waited for nothing
+    else than them. Runs whose weights these take stay in the plan, done as they are."""
+    undone = {planned.key: planned for planned in plan.todo()}
+    failures = {key: last_failure(planned.folder) for key, planned in undone.items()}
+    failed = {key: failure.kind for key, failure in failures.items() if failure is not None}
+    wanted = {key for key, kind in failed.items() if kind in kinds}
+    for planned in reversed(plan.todo()):  # those that are needed stand before those that need them
+        if planned.key in wanted:
+            wanted.update(need for need in planned.needs if need in undone)
+    for planned in plan.todo():
+        lacks = {need for need in planned.needs if need in undone}
+        if lacks and lacks <= wanted and failed.get(planned.key, "needs") == "needs":
+            wanted.add(planned.key)
+    return _only(plan, wanted)
+
+
+def held_back(plan: Plan, git_commit: str) -> tuple[PlannedRun, ...]:
+    """The runs that failed twice as a bug under this code, and would again; with those that wait for them.
+
+    None where the code has changes that no commit names: it may be mended.
+    """
+    if "+" in git_commit or git_commit == "unknown":
+        return ()
+    held: dict[str, PlannedRun] = {}
+    for planned in plan.todo():
+        if _would_fail(planned, git_commit) or held.keys() & set(planned.needs):
+            held[planned.key] = planned
+    return tuple(held.values())
+
+
+def _would_fail(planned: PlannedRun, git_commit: str) -> bool:
+    failure = last_failure(planned.folder)
+    if failure is None or (failure.kind, failure.git_commit) != ("bug", git_commit):
+        return False
+    return failure.attempts >= _ATTEMPTS
+
+
+def without(plan: Plan, left_out: Collection[PlannedRun]) -> Plan:
+    """The plan less runs that are left alone; no other run may wait for one of them."""
+    keys = {planned.key for planned in left_out}
+    return _only(plan, {planned.key for planned in plan.runs if planned.key not in keys})
+
+
+def _only(plan: Plan, wanted: Collection[str]) -> Plan:
+    taken = {need for planned in plan.runs if planned.key in wanted for need in planned.needs}
+    runs = tuple(planned for planned in plan.runs if planned.key in wanted or planned.key in taken)
+    return replace(plan, runs=runs, cells=sum(len(planned.evaluations) for planned in runs))
+
+
+def last_failure(folder: RunFolder) -> Failure | None:
+    """Raises UnreadableResultError where the file is damaged."""
+    try:
+        return folder.failure()
+    except ValueError as error:
+        raise UnreadableResultError(folder, "failure.json", error) from error

@@ -1,0 +1,132 @@
+"""``fsar tables``, ``run`` and ``retry`` on made videos, with trainings made up: Ray is not started."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sweeps.engine.failures import Failure
+from sweeps.engine.fsar import app
+from sweeps.engine.plan import Plan, PlannedRun
+from tests.sweeps.made_folder import files, refusals, write_site, write_videos
+from tests.sweeps.made_launch import Outcome, succeed
+from tests.sweeps.mlflow_rows import everything
+
+ON_HMDB = ("--dataset", "hmdb51", "--preset", "tiny", "--seeds", "1")
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_videos(tmp_path_factory.mktemp("home") / "videos", counts={"train": 9, "val": 6, "test": 6})
+
+
+@pytest.fixture
+def site(tmp_path: Path, videos: Path, uri: str) -> Path:
+    return write_site(tmp_path, videos, cache=videos.parent / "cache", head=f'tracking_uri = "{uri}"')
+
+
+def fsar(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words), env={"COLUMNS": "160"})
+
+
+def no_memory(planned: PlannedRun, plan: Plan) -> None:
+    planned.folder.write_failure(Failure(kind="oom", traceback="torch.OutOfMemoryError: no memory"))
+
+
+class TestTables:
+    def test_the_list_names_all_and_says_which_data_are_missing(self, site: Path) -> None:
+        result = fsar("tables", "--site", str(site))
+        assert result.exit_code == 0, result.output
+        lines = {line.split()[0]: line for line in result.output.splitlines() if "/table" in line}
+        assert "needs kinetics100" in lines["sgtm/table5"]
+        assert "0 of 16 cells" in lines["i2st/table3"]
+
+    def test_a_table_is_shown_as_printed_with_its_doubts(self) -> None:
+        result = fsar("tables", "sgtm/table5")
+        assert "75.05 (1)" in result.output
+        assert "(1) with weight 0" in result.output
+
+    def test_unknown_names_are_refused_together(self) -> None:
+        result = fsar("tables", "sgtm/tabel5", "vin")
+        assert result.exit_code == 2
+        assert len(refusals(result)) == 2
+        assert "did you mean 'sgtm/table5'?" in result.output
+
+
+class TestRun:
+    def test_several_tables_share_their_trainings_and_are_not_done_again(
+        self, site: Path, plans: Callable[[Outcome], list[Plan]], uri: str
+    ) -> None:
+        seen = plans(succeed)
+        words = ("run", "sgtm/table3", "sgtm/table4", "sgtm/table5", *ON_HMDB, "--site", str(site))
+        first = fsar(*words)
+        assert first.exit_code == 0, first.output
+        (plan,) = seen
+        names = ("table3", "table4", "table5")
+        folder = site.parent / "output" / "tables" / "sgtm"
+        assert all((folder / name / "hmdb51-tiny" / "table.csv").is_file() for name in names)
+        few_shot = [own for own in plan.runs if own.run.batches.kind == "episodes"]
+        assert len(few_shot) == 4 * 2 + 3 * 2 + 5  # the full method is in all three tables, at 1 and 5 shots
+        before, rows = files(site.parent / "output" / "runs"), everything(uri)
+        second = fsar(*words)
+        assert second.exit_code == 0
+        assert len(seen) == 1
+        assert files(site.parent / "output" / "runs") == before
+        assert everything(uri) == rows
+
+    def test_values_printed_on_these_data_stay_apart_from_those_of_others(
+        self, site: Path, plans: Callable[[Outcome], list[Plan]]
+    ) -> None:
+        plans(succeed)
+        result = fsar("run", "sgtm/table1", *ON_HMDB, "--site", str(site))
+        assert result.exit_code == 0, result.output
+        assert "[HMDB51]" in result.output
+        assert "on hmdb51 instead" in result.output
+
+    def test_everything_wrong_is_said_at_once(self, site: Path) -> None:
+        result = fsar(
+            "run", "sgtm/tabel5", "--dataset", "hmbd51", "--preset", "tinny", "--seeds", "0", "--site", str(site)
+        )
+        assert result.exit_code == 2
+        said = result.output
+        for fault in ("did you mean 'sgtm/table5'?", "Did you mean 'hmdb51'?", "--preset must be", "--seeds must be"):
+            assert fault in said
+
+    def test_rows_that_need_masks_are_refused_without_masks(self, site: Path) -> None:
+        result = fsar("run", "i2st/table3", *ON_HMDB, "--site", str(site))
+        assert result.exit_code == 2
+        assert "mask" in result.output
+
+    def test_shots_beyond_what_classes_hold_are_refused(self, tmp_path: Path, uri: str) -> None:
+        few = write_videos(tmp_path / "few")
+        site = write_site(tmp_path, few, head=f'tracking_uri = "{uri}"')
+        result = fsar("run", "strm/table2", *ON_HMDB, "--site", str(site))
+        assert result.exit_code == 2
+        assert "5-shot episodes with 4 queries per class need" in result.output
+
+    def test_a_dry_run_starts_nothing(self, site: Path, plans: Callable[[Outcome], list[Plan]]) -> None:
+        seen = plans(succeed)
+        result = fsar("run", "sgtm/table5", *ON_HMDB, "--site", str(site), "--dry-run")
+        assert result.exit_code == 0, result.output
+        assert not seen
+        assert not (site.parent / "output" / "runs").exists()
+
+
+class TestRetry:
+    def test_only_failures_of_the_named_kind_start_again(
+        self, site: Path, plans: Callable[[Outcome], list[Plan]]
+    ) -> None:
+        plans(no_memory)
+        words = ("sgtm/table5", *ON_HMDB, "--site", str(site))
+        assert fsar("run", *words).exit_code == 1
+        seen = plans(succeed)
+        assert fsar("retry", "--only", "bug", *words).exit_code == 1
+        assert not seen
+        assert fsar("retry", "--only", "oom", *words).exit_code == 0
+        assert len(seen) == 1
+
+    def test_an_unknown_kind_is_refused(self, site: Path) -> None:
+        result = fsar("retry", "--only", "oom,full", "sgtm/table5", *ON_HMDB, "--site", str(site))
+        assert result.exit_code == 2
+        assert "--only must be of" in result.output
