@@ -42,22 +42,22 @@ def main() -> None:
         store, uri, table = Store(Path(folder)), f"sqlite:///{folder}/mlflow.db", _table()
         _record(store, table, console)
         _fill_mlflow(store, table, uri, console)
-        lines: list[tuple[str, float]] = []
+        lines: list[tuple[str, float, float]] = []
         result = _timed(lines, "collect: files to numbers", lambda: collect(table, SEEDS, store, PRINTS))
         for what in ("the first time after the search", "every later time"):
             _timed(lines, f"record_run of every run, {what}", lambda: _each(uri, store, table))
         for what in ("the table for the first time", "the table again: nothing is new"):
             _timed(lines, f"record_table, {what}", lambda: _tracked(uri, result))
-        shown = Printed(f"{CELLS} cells, {CELLS * len(SEEDS)} runs", "seconds")
-        for name, seconds in lines:
-            shown.add_row(name, f"{seconds:.1f}")
+        shown = Printed(f"{CELLS} cells, {CELLS * len(SEEDS)} runs", "seconds", "CPU seconds")
+        for name, seconds, used in lines:
+            shown.add_row(name, f"{seconds:.1f}", f"{used:.1f}")
         console.print(shown)
 
 
-def _timed(lines: list[tuple[str, float]], name: str, work: Callable[[], T]) -> T:
-    began = time.perf_counter()
+def _timed(lines: list[tuple[str, float, float]], name: str, work: Callable[[], T]) -> T:
+    began, used = time.perf_counter(), time.process_time()
     found = work()
-    lines.append((name, time.perf_counter() - began))
+    lines.append((name, time.perf_counter() - began, time.process_time() - used))
     return found
 
 

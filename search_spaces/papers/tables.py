@@ -47,7 +47,7 @@ def paper_table(name: str, recipe_of: RecipeOf, substitute: str | None = None) -
     if not own:
         raise TableError([f"{name}: none of its rows can be run: {'; '.join(dict.fromkeys(refused.values()))}"])
     names = _column_names(own, substitute)
-    cells = _cells(printed, own, names)
+    cells = _cells(printed, own, names, substitute)
     rows = tuple(dict.fromkeys(cell.row for cell in cells))
     own_printed = tuple(one.printed for one in own)
     axis, extra = drawn(printed, own_printed, {one.printed.row: one.run for one in own})
@@ -109,7 +109,7 @@ def _column_names(own: list[_Own], substitute: str | None) -> list[str]:
     return names
 
 
-def _cells(printed: PrintedTable, own: list[_Own], names: list[str]) -> tuple[Cell, ...]:
+def _cells(printed: PrintedTable, own: list[_Own], names: list[str], substitute: str | None) -> tuple[Cell, ...]:
     varied = dict(_varied([one.printed for one in own]))
     cells: dict[tuple[str, str], Cell] = {}
     for one, column in zip(own, names, strict=True):
@@ -122,7 +122,7 @@ def _cells(printed: PrintedTable, own: list[_Own], names: list[str]) -> tuple[Ce
         cells[place] = Cell(
             row=one.printed.row,
             column=column,
-            settings=_settings(one.printed, varied),
+            settings=_settings(one.printed, varied, substitute or one.printed.dataset),
             run=one.run,
             evaluation=one.evaluation,
             published=(published,),
@@ -137,9 +137,9 @@ def _varied(cells: list[PrintedCell]) -> Iterator[tuple[str, None]]:
             yield name, None
 
 
-def _settings(cell: PrintedCell, varied: Mapping[str, None]) -> dict[str, Setting]:
+def _settings(cell: PrintedCell, varied: Mapping[str, None], dataset: str) -> dict[str, Setting]:
     """What the paper varies, in its words, and the place of the number."""
-    found: dict[str, Setting] = {"row": cell.row, "method": cell.method, "dataset": cell.dataset}
+    found: dict[str, Setting] = {"row": cell.row, "method": cell.method, "dataset": dataset}
     found |= {"way": cell.way or 5, "shot": cell.shot or 1}
     for name in varied:
         value = cell.settings.get(name)

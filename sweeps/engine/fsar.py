@@ -10,7 +10,7 @@ from sweeps.engine.gc_cli import gc
 from sweeps.engine.import_cli import import_data
 from sweeps.engine.masks_cli import app as masks_app
 from sweeps.engine.methods_cli import methods
-from sweeps.engine.paper_cli import retry, run
+from sweeps.engine.paper_cli import plan, retry, run
 from sweeps.engine.paper_views_cli import compare, status, table, why
 from sweeps.engine.presets_cli import app as presets_app
 from sweeps.engine.tables_cli import tables
@@ -31,6 +31,7 @@ data_app.command("cache")(cache)
 
 app.command()(methods)
 app.command()(tables)
+app.command()(plan)
 app.command()(run)
 app.command()(status)
 app.command()(retry)

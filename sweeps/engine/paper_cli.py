@@ -1,5 +1,7 @@
-"""``fsar run`` and ``fsar retry``: the tables of the papers, trained, measured and recorded."""
+"""``fsar plan``, ``run`` and ``retry``: the tables of the papers, reckoned, trained, measured and recorded."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -7,6 +9,9 @@ from rich.console import Console
 
 from sweeps.engine.cli import DryRunFlag, FreshFlag, JpegFlag, PresetFlag, SeedsFlag, SiteFlag, ended, show_tables
 from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, paper_request
+from sweeps.engine.request import Request
+from sweeps.engine.sweep import Tables, planned, run_tables
+from sweeps.engine.watch import Display
 
 
 def run(
@@ -29,6 +34,57 @@ def run(
         names, every, site=site, dataset=dataset, preset=preset, seeds=seeds, fresh=fresh, jpeg=jpeg
     )
     ended(lambda console: show_tables(request, tables_of, console, dry_run=dry_run))
+
+
+def plan(
+    names: NamesArgument = None,
+    every: AllFlag = False,
+    gpus: Annotated[
+        int | None, typer.Option(help="Reckon with so many GPUs; by default with what the site has.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure no step: times are those of recorded trainings alike, or unknown.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Where plan.json goes; by default into the site's storage.")] = None,
+    site: SiteFlag = "laptop",
+    dataset: OwnDatasetFlag = None,
+    preset: PresetFlag = None,
+    seeds: SeedsFlag = 3,
+    jpeg: JpegFlag = None,
+) -> NoReturn:
+    """What tables take: trainings, tests, what is known and shared, hours, memory, disk, and what sharing saves.
+
+    Launches nothing and writes plan.json. Data sets and weights of the papers may be missing.
+    """
+    request, tables_of = paper_request(names, every, site=site, dataset=dataset, preset=preset, seeds=seeds, jpeg=jpeg)
+    request = replace(request, only_planned=True)
+    if gpus is not None and gpus < 1:
+        request = request.with_fault(f"--gpus must be at least 1, got {gpus}")
+    ended(lambda console: _planned(request, tables_of, console, gpus=gpus, measured=not quick, out=out))
+
+
+def _planned(
+    request: Request, tables_of: Tables, console: Console, *, gpus: int | None, measured: bool, out: Path | None
+) -> bool:
+    from sweeps.engine.plan import asked
+    from sweeps.engine.plan_text import terminal
+    from sweeps.engine.planning import report
+    from sweeps.engine.records import write_aside
+
+    display = Display(console)
+    with display.shown():
+        sweep = planned(request, tables_of, display)
+        prepared = sweep.prepared
+        wanted = {table.name: asked(table.cells, prepared.seeds) for table in sweep.tables}
+        told = display.counting("measuring steps")
+        found = report(
+            wanted, sweep.plan, prepared.site, gpus, indices=prepared.indices, measured=measured, progress=told
+        )
+    path = out or prepared.site.storage / "plan.json"
+    write_aside(path, found.json_bytes())
+    console.print(terminal(found, console.width))
+    console.print(f"plan    {path}", highlight=False, markup=False, soft_wrap=True)
+    return True
 
 
 def retry(
@@ -55,7 +111,6 @@ def retry(
 
     def carried_out(console: Console) -> bool:
         from sweeps.engine.retry import chosen
-        from sweeps.engine.sweep import run_tables
 
         return run_tables(request, tables_of, console, choose=lambda plan: chosen(plan, kinds))
 

@@ -134,7 +134,7 @@ class RunFolder:
     def outcomes(self, eval_id: str, fingerprint: str) -> np.ndarray:
         """(episodes,) uint16, queries answered correctly in each episode."""
         with pq.ParquetFile(self._evaluation(eval_id, fingerprint, ".parquet")) as file:
-            return file.read().column("correct").to_numpy()
+            return file.read(use_threads=False).column("correct").to_numpy()  # too little for threads
 
     def outcomes_path(self, eval_id: str, fingerprint: str) -> Path:
         """The Parquet file of ``outcomes``."""

@@ -28,6 +28,7 @@ from sweeps.engine.watch import Display
 
 OWN_DATA = "own_data"
 """Stands for the data set of a request whose tables are each on their own."""
+_ABSENT = "absent"
 _LEAST_FREE = 1 << 30
 _MAX_SEEDS = 100
 
@@ -49,6 +50,8 @@ class Request:
     fresh: bool = False
     jpeg: int | None = None
     """Quality at which frames are stored; None: exact ones."""
+    only_planned: bool = False
+    """Nothing will be started, so that data sets, masks and weights of the papers may be missing; they are named."""
     faults: tuple[str, ...] = ()
     """What is wrong with flags that only one command has; nothing else is asked for then."""
 
@@ -71,10 +74,12 @@ class Prepared:
     fresh: bool
     masks: Mapping[str, str]
     """By data set, the fingerprint of the instance masks of its train clips, where a run needs them."""
+    absent: tuple[str, ...]
+    """Data sets that are not here, of a request that only plans."""
 
     def fingerprints(self) -> dict[str, str]:
         """By data set; where runs need instance masks, theirs too (``masks_key``)."""
-        own = {name: index.fingerprint for name, index in self.indices.items()}
+        own = {name: index.fingerprint for name, index in self.indices.items()} | dict.fromkeys(self.absent, _ABSENT)
         return own | {masks_key(name): found for name, found in self.masks.items()}
 
 
@@ -96,12 +101,13 @@ def prepare(request: Request, display: Display, asks: Callable[[RecipeOf], Wante
     if preset in PRESETS and not request.faults and (own is None or re.fullmatch(DATASET_NAME, own)):
         wanted = _asked(faults, asks, recipe_of)
     names = dict.fromkeys((own, *datasets_of(wanted)) if own else datasets_of(wanted))
-    indices = {} if site is None else _opened(faults, site, names, display if writable else None)
-    faults += _wanted_faults(wanted, site, indices)
-    faults += search_faults(request, preset, wanted)
+    lacking: list[str] = [] if request.only_planned else faults
+    indices = {} if site is None else _opened(lacking if own is None else faults, site, names, display, writable)
+    faults += data_faults(indices, wanted) + search_faults(request, preset, wanted)
+    lacking += _mask_and_weight_faults(wanted, site, indices)
     if faults or site is None:
         raise BadRequest(faults)
-    _tell_left_out(indices, wanted, display)
+    _tell_left_out(indices, wanted, lacking, display)
     return Prepared(
         site=site,
         dataset=own or OWN_DATA,
@@ -110,6 +116,7 @@ def prepare(request: Request, display: Display, asks: Callable[[RecipeOf], Wante
         indices=indices,
         seeds=tuple(range(request.seeds)),
         fresh=request.fresh,
+        absent=tuple(name for name in names if name not in indices),
         masks=_masks(site, indices, wanted),
     )
 
@@ -124,21 +131,23 @@ def _asked(faults: list[str], asks: Callable[[RecipeOf], Wanted], recipe_of: Rec
     return []
 
 
-def _opened(faults: list[str], site: Site, datasets: Iterable[str], display: Display | None) -> dict[str, ClipIndex]:
-    """The data sets that can be opened; the others are faults. Without ``display`` they are only looked for."""
+def _opened(
+    faults: list[str], site: Site, datasets: Iterable[str], display: Display, writable: bool
+) -> dict[str, ClipIndex]:
+    """The data sets that can be opened; the others are faults. Where nothing can be written, they are not opened."""
     found: dict[str, ClipIndex] = {}
     for name in datasets:
         place = _tried(faults, lambda name=name: site.place(name))
-        if place is not None and display is not None:
+        if place is not None and writable:
             index = _tried(faults, lambda place=place: open_index(place, display.counting))
             found |= {} if index is None else {name: index}
     return found
 
 
-def _wanted_faults(wanted: Wanted, site: Site | None, indices: Mapping[str, ClipIndex]) -> list[str]:
-    faults = data_faults(indices, wanted)
+def _mask_and_weight_faults(wanted: Wanted, site: Site | None, indices: Mapping[str, ClipIndex]) -> list[str]:
     if site is None:
-        return faults
+        return []
+    faults: list[str] = []
     for name, index in indices.items():
         faults += mask_faults(site.place(name), index, _trained_on(name, wanted))
     return faults + weight_faults(site, (run for run, _ in wanted))
@@ -166,14 +175,15 @@ def search_faults(request: Request, preset: str, wanted: Wanted) -> list[str]:
     ]
 
 
-def _tell_left_out(indices: Mapping[str, ClipIndex], wanted: Wanted, display: Display) -> None:
-    """Videos that cannot be read, and how large subsets of test clips are."""
-    lines: list[str] = []
+def _tell_left_out(indices: Mapping[str, ClipIndex], wanted: Wanted, lacking: list[str], display: Display) -> None:
+    """Videos that cannot be read, how large subsets of test clips are, and what is planned without."""
+    lines = [f"not here, planned without: {fault}" for fault in lacking]
     for index in indices.values():
         if index.excluded:
             lines.append(f"left out, because they cannot be read: {len(index.excluded)} videos of {index.dataset}")
             lines += [f"  {name}: {reason}" for name, reason in index.excluded]
-    lines += subset_lines(indices, wanted)
+    here = [own for own in wanted if own[1] is None or (own[1].dataset or own[0].data.dataset) in indices]
+    lines += subset_lines(indices, here)
     if lines:
         display.console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 

@@ -133,7 +133,14 @@ class TableResult:
         return self._places.get((row, column))
 
     def column(self, column: str) -> tuple[CellResult, ...]:
-        return tuple(result for result in self.cells if result.cell.column == column)
+        return self._columns.get(column, ())
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[CellResult, ...]]:
+        found: dict[str, list[CellResult]] = {}
+        for result in self.cells:
+            found.setdefault(result.cell.column, []).append(result)
+        return {column: tuple(results) for column, results in found.items()}
 
     def difference(self, result: CellResult) -> Difference | None:
         """Cell minus reference row of its column: paired by episode, averaged over the seeds both have.

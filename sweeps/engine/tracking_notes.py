@@ -1,11 +1,12 @@
 """The descriptions that people read in MLflow first, as Markdown, and links between its pages."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
 from sweeps.engine.formats import escape_markdown, markdown_table
-from sweeps.engine.protocol import protocol
+from sweeps.engine.protocol import footnotes
 from sweeps.engine.records import RunRecord
 from sweeps.engine.report import Grid, state_text
 from sweeps.engine.results import CellResult, TableResult
@@ -42,7 +43,7 @@ def table_note(result: TableResult, words: Grid, experiment: str, run: str, laun
         if "'" not in column:  # MLflow's search has no way to write it
             flat, charts = (cells_link(experiment, launch, column, charts=charts) for charts in (False, True))
             links += [f"[{escape_markdown(column)}: cells, best first]({flat})", f"[as charts]({charts})"]
-    tail = f"\n\n{' · '.join(links)}\n\n" + "\n".join(f"- {escape_markdown(line)}" for line in protocol(result)) + "\n"
+    tail = f"\n\n{' · '.join(links)}\n\n" + "\n".join(f"- {escape_markdown(line)}" for line in footnotes(result)) + "\n"
     return head + _rows_that_fit(words, LONGEST_NOTE - len(head) - len(tail)) + tail
 
 
@@ -82,12 +83,15 @@ def run_note(record: RunRecord, metrics: Mapping[str, float]) -> str:
 
 def _rows_that_fit(words: Grid, room: int) -> str:
     text = _spaced(markdown_table(words))
-    kept = len(words.rows)
-    while len(text) > room and kept > 0:
-        kept -= 1
+    if len(text) <= room:
+        return text
+
+    def cut(kept: int) -> str:
         shown = _spaced(markdown_table(replace(words, rows=words.rows[:kept])))
-        text = f"{shown}\n\n{len(words.rows) - kept} more rows: see table.html."
-    return text
+        return f"{shown}\n\n{len(words.rows) - kept} more rows: see table.html."
+
+    kept = bisect_right(range(1, len(words.rows)), room, key=lambda rows: len(cut(rows)))
+    return cut(kept)
 
 
 def _spaced(table: str) -> str:

@@ -1,5 +1,7 @@
 """``fsar tables``, ``run`` and ``retry`` on made videos, with trainings made up: Ray is not started."""
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,3 +132,70 @@ class TestRetry:
         result = fsar("retry", "--only", "oom,full", "sgtm/table5", *ON_HMDB, "--site", str(site))
         assert result.exit_code == 2
         assert "--only must be of" in result.output
+
+
+class TestPlan:
+    def test_a_plan_counts_what_tables_share_and_writes_it(self, site: Path) -> None:
+        words = ("plan", "sgtm/table3", "sgtm/table5", *ON_HMDB, "--site", str(site), "--quick")
+        result = fsar(*words)
+        assert result.exit_code == 0, result.output
+        assert "cells       14 with seeds" in result.output
+        plan = json.loads((site.parent / "output" / "plan.json").read_text())
+        assert [table["name"] for table in plan["tables"]] == ["sgtm/table3", "sgtm/table5"]
+        assert not (site.parent / "output" / "runs").exists()
+
+    def test_data_and_weights_of_the_papers_may_be_missing_and_are_named(self, site: Path) -> None:
+        result = fsar("plan", "sgtm/table5", "--quick", "--site", str(site))
+        assert result.exit_code == 0, result.output
+        for name in ("kinetics100", "ucf101", "resnet50"):
+            assert re.search(rf"not here, planned without: .*{name}", result.output)
+
+    def test_a_wrong_substitute_is_refused(self, site: Path) -> None:
+        result = fsar("plan", "sgtm/table5", "--dataset", "hmbd51", "--quick", "--gpus", "0", "--site", str(site))
+        assert result.exit_code == 2
+        assert "Did you mean 'hmdb51'?" in result.output
+        assert "--gpus must be at least 1, got 0" in result.output
+
+
+class TestViews:
+    @pytest.fixture
+    def words(self, site: Path, plans: Callable[[Outcome], list[Plan]]) -> tuple[str, ...]:
+        """Of a table that is complete."""
+        plans(succeed)
+        words = ("sgtm/table5", *ON_HMDB, "--site", str(site))
+        assert fsar("run", *words).exit_code == 0
+        return words
+
+    def test_status_is_for_people_and_for_programs(self, words: tuple[str, ...]) -> None:
+        assert "6/6" in fsar("status", *words).output
+        told = json.loads(fsar("status", *words, "--json").stdout)
+        assert told["tables"]["sgtm/table5"]["cells"] == 6, told
+
+    def test_why_finds_a_cell_by_a_part_of_its_name(self, words: tuple[str, ...]) -> None:
+        result = fsar("why", "sgtm/table5:0.3", *words[1:])
+        assert result.exit_code == 0, result.output
+        assert "λ=0.3:1-shot" in result.output
+        assert fsar("why", "sgtm/table5:0.4", *words[1:]).exit_code == 2
+
+    @pytest.mark.parametrize(
+        ("kind", "start"), [("md", "| row |"), ("tex", "% needs"), ("html", "<!DOCTYPE html>"), ("csv", "table,row,")]
+    )
+    def test_a_table_is_written_as_text_and_nothing_else(self, words: tuple[str, ...], kind: str, start: str) -> None:
+        result = fsar("table", *words, "--format", kind)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.casefold().startswith(start.casefold())
+
+    def test_a_plot_goes_to_a_file(self, words: tuple[str, ...], tmp_path: Path) -> None:
+        refused = fsar("table", *words, "--format", "png")
+        assert refused.exit_code == 2
+        assert "--format png needs --out FILE" in refused.output
+        assert fsar("table", *words, "--format", "png", "--out", str(tmp_path / "a.png")).exit_code == 0
+        assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_a_comparison_on_other_data_shows_the_printed_values_without_a_verdict(
+        self, words: tuple[str, ...]
+    ) -> None:
+        result = fsar("compare", *words)
+        assert result.exit_code == 0, result.output
+        assert "75.05 Kinetics" in result.output
+        assert "no difference and no verdict" in result.output
