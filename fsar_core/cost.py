@@ -68,7 +68,7 @@ def measure(run: RunConfig, *, way: int = 5, shot: int = 1, queries: int = 1, cl
     )
 
 
-def test_parameters(run: RunConfig, *, classes: int = BASE_CLASSES) -> int:
+def parameters_in_tests(run: RunConfig, *, classes: int = BASE_CLASSES) -> int:
     """``Cost.test_parameters`` alone, which takes no episode."""
     with torch.device("meta"):
         return _count(run.method.for_test().build(frames=run.data.frames, crop=run.data.crop, classes=classes))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from fsar_core.config import RunConfig
-from fsar_core.cost import test_parameters
+from fsar_core.cost import parameters_in_tests
 from search_spaces.papers.printed import PrintedCell, PrintedTable
 from search_spaces.table import Axis, Scatter, Setting
 
@@ -43,4 +43,4 @@ def _million_parameters(run: RunConfig) -> float:
 
 @cache
 def _counted(run: str) -> float:
-    return round(test_parameters(RunConfig.model_validate_json(run)) / 1e6, 3)
+    return round(parameters_in_tests(RunConfig.model_validate_json(run)) / 1e6, 3)

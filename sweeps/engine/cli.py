@@ -14,10 +14,11 @@ from fsar_core.data.frame_cache import CacheError
 from fsar_core.presets import PRESETS, Recipe
 from search_spaces.space import Space
 from search_spaces.table import Table
+from sweeps.engine.plan_view import show_plan
 from sweeps.engine.request import Request
 from sweeps.engine.results import UnreadableResultError
 from sweeps.engine.site import BadRequest
-from sweeps.engine.sweep import Tables, dry_run, run_tables
+from sweeps.engine.sweep import Tables, run_tables
 from sweeps.engine.tracking_connection import TrackingError
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
@@ -74,7 +75,7 @@ def show_tables(request: Request, tables_of: Tables, console: Console, *, dry_ru
     """Whether everything is complete; a dry run always is."""
     if not dry_run:
         return run_tables(request, tables_of, console)
-    _dry_run(request, tables_of, console)
+    show_plan(request, tables_of, console)
     return True
 
 
@@ -114,6 +115,3 @@ def _carried_out(request: Request, grid: Grid, space: Space, console: Console, *
 
 def _alone(request: Request, grid: Grid) -> Tables:
     return lambda recipe_of: [grid(recipe_of(request.dataset or ""))]
-
-
-_dry_run = dry_run

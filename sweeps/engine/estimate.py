@@ -15,7 +15,6 @@ from sweeps.engine.plan import Plan, PlannedRun
 from sweeps.engine.probing import probe
 from sweeps.engine.records import RunFolder, RunRecord
 from sweeps.engine.results import UnreadableResultError
-from sweeps.engine.schedule import wall_seconds
 from sweeps.engine.site import Site
 from sweeps.engine.work import alike, same_work
 
@@ -38,34 +37,6 @@ class Speed:
     source: Source
     where: str
     """The device."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """Training only; reading features and matching episodes come on top and are small beside it."""
-
-    run_seconds: float
-    """Summed over the runs that are not done and whose speed is known."""
-    wall_seconds: float
-    """With as many runs at a time as the site allows; at least the longest chain of runs that need each other."""
-    probed: int
-    """Kinds of work that were measured now; the others are known from the record."""
-    unknown: int = 0
-    """Runs that are not done and whose speed nothing tells."""
-
-
-def estimate(plan: Plan, site: Site) -> Estimate:
-    """For what the plan lacks."""
-    known = speeds(plan, site)
-    lacking = [planned for planned in plan.runs if planned.steps_left]
-    seconds = {p.key: p.steps_left * known[p.key].seconds if p.key in known else 0.0 for p in lacking}
-    measured = {alike(p.run) for p in lacking if p.key in known and known[p.key].source == "measured"}
-    return Estimate(
-        run_seconds=sum(seconds.values()),
-        wall_seconds=wall_seconds(seconds, {p.key: p.needs for p in lacking}, slots(site)),
-        probed=len(measured),
-        unknown=sum(p.key not in known for p in lacking),
-    )
 
 
 def slots(site: Site) -> int:

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from sweeps.engine.cli import DryRunFlag, FreshFlag, JpegFlag, PresetFlag, SeedsFlag, SiteFlag, ended, show_tables
 from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, paper_request
-from sweeps.engine.request import Request
-from sweeps.engine.sweep import Tables, planned, run_tables
-from sweeps.engine.watch import Display
+from sweeps.engine.plan_view import show_plan
+from sweeps.engine.site import load_site
+from sweeps.engine.sweep import run_tables
 
 
 def run(
@@ -60,31 +60,13 @@ def plan(
     request = replace(request, only_planned=True)
     if gpus is not None and gpus < 1:
         request = request.with_fault(f"--gpus must be at least 1, got {gpus}")
-    ended(lambda console: _planned(request, tables_of, console, gpus=gpus, measured=not quick, out=out))
 
+    def shown(console: Console) -> bool:
+        path = out or load_site(site).storage / "plan.json"
+        show_plan(request, tables_of, console, gpus=gpus, measured=not quick, out=path)
+        return True
 
-def _planned(
-    request: Request, tables_of: Tables, console: Console, *, gpus: int | None, measured: bool, out: Path | None
-) -> bool:
-    from sweeps.engine.plan import asked
-    from sweeps.engine.plan_text import terminal
-    from sweeps.engine.planning import report
-    from sweeps.engine.records import write_aside
-
-    display = Display(console)
-    with display.shown():
-        sweep = planned(request, tables_of, display)
-        prepared = sweep.prepared
-        wanted = {table.name: asked(table.cells, prepared.seeds) for table in sweep.tables}
-        told = display.counting("measuring steps")
-        found = report(
-            wanted, sweep.plan, prepared.site, gpus, indices=prepared.indices, measured=measured, progress=told
-        )
-    path = out or prepared.site.storage / "plan.json"
-    write_aside(path, found.json_bytes())
-    console.print(terminal(found, console.width))
-    console.print(f"plan    {path}", highlight=False, markup=False, soft_wrap=True)
-    return True
+    ended(shown)
 
 
 def retry(

@@ -40,8 +40,10 @@ def mask_conflicts(plan: Plan) -> list[str]:
     """Runs that were trained, or begun, with other masks than the present ones: their numbers are not reused."""
     faults: list[str] = []
     for planned in plan.runs:
+        if not planned.run.method.needs_masks():
+            continue
         before, now = recorded_masks(planned.folder), plan.fingerprints.get(masks_key(planned.run.data.dataset))
-        if planned.run.method.needs_masks() and None not in (before, now) and before != now:
+        if None not in (before, now) and before != now:
             faults.append(other_masks(planned.folder, str(before), str(now)))
     return faults
 

@@ -1,4 +1,4 @@
-"""The verbs of a sweep over tables, without a command line: plan, run, record, show."""
+"""A sweep over tables, without a command line: compare with what is recorded, run, record, show."""
 
 import subprocess
 from collections.abc import Callable, Sequence
@@ -10,7 +10,6 @@ from rich.console import Console
 from fsar_core.frozen import content_id
 from search_spaces.table import RecipeOf, Table
 from sweeps.engine.artifacts import artifacts
-from sweeps.engine.estimate import estimate
 from sweeps.engine.formats import terminal
 from sweeps.engine.locks import sweep_locks
 from sweeps.engine.node_frames import decode
@@ -20,7 +19,6 @@ from sweeps.engine.request import Prepared, Request, Wanted, prepare
 from sweeps.engine.results import TableResult, collect_all
 from sweeps.engine.retry import held_back, without
 from sweeps.engine.run_masks import mask_conflicts
-from sweeps.engine.selection_words import cautions, selection
 from sweeps.engine.site import BadRequest
 from sweeps.engine.tracking import Tracking, TrackingError
 from sweeps.engine.tracking import prepare as prepare_store
@@ -75,14 +73,6 @@ def planned(request: Request, tables_of: Tables, display: Display) -> Sweep:
     return _compared(prepared, tuple(tables))
 
 
-def dry_run(request: Request, tables_of: Tables, console: Console) -> None:
-    """Prints what would be done. Launches nothing."""
-    display = Display(console)
-    with display.shown():
-        sweep = planned(request, tables_of, display)
-    print_plan(sweep.plan, sweep.prepared, console)
-
-
 def run_tables(request: Request, tables_of: Tables, console: Console, choose: Choose | None = None) -> bool:
     """Completes tables and shows them. False if a cell has no number, or MLflow was not reached at the end.
 
@@ -104,32 +94,6 @@ def run_tables(request: Request, tables_of: Tables, console: Console, choose: Ch
     if trouble is not None:
         console.print(f"not recorded in MLflow: {trouble}", highlight=False, markup=False, soft_wrap=True)
     return all(result.state == "done" for result in results) and trouble is None
-
-
-def print_plan(plan: Plan, prepared: Prepared, console: Console) -> None:
-    """Trainings, evaluations, known, shared, time."""
-    todo = plan.todo()
-    guess = estimate(plan, prepared.site)
-    first = {need for planned in plan.runs for need in planned.needs}
-    lines = [
-        ("cells", f"{plan.cells} (with seeds)"),
-        ("trainings", f"{len(plan.runs)}, of which {len(first)} are needed by others first"),
-        ("  known", f"{len(plan.runs) - len([p for p in plan.runs if not p.trained])}"),
-        ("  begun", f"{sum(not p.trained and p.steps_left < p.run.training.steps for p in plan.runs)}"),
-        ("evaluations", f"{plan.evaluations()}, of which {plan.evaluations_known()} are known"),
-        ("shared", f"{plan.cells - plan.evaluations()} cells have their number from another cell's evaluation"),
-        ("weights", "; ".join(dict.fromkeys(selection(planned.run) for planned in plan.runs))),
-        ("steps to do", f"{sum(planned.steps_left for planned in todo)}"),
-        (
-            "time",
-            f"{guess.wall_seconds / 60:.1f} min on this machine "
-            f"({guess.run_seconds / 3600:.2f} run-hours; {guess.probed} kinds measured now)",
-        ),
-    ]
-    for name, text in lines:
-        console.print(f"{name:<14}{text}", highlight=False)
-    for caution in cautions(planned.run for planned in plan.runs):
-        console.print(caution, style="bold", highlight=False)
 
 
 def show(result: TableResult, folder: Path, page: str, console: Console) -> None:

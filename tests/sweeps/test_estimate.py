@@ -11,8 +11,10 @@ from fsar_core.method import Method
 from fsar_core.precision import Precision
 from sweeps.engine import estimate as estimates
 from sweeps.engine import probing
-from sweeps.engine.estimate import Estimate, Speed, estimate, slots, speeds
-from sweeps.engine.plan import make_plan
+from sweeps.engine.estimate import Speed, slots, speeds
+from sweeps.engine.plan import Plan, make_plan
+from sweeps.engine.plan_report import Totals
+from sweeps.engine.planning import report
 from sweeps.engine.probing import probe, probe_step
 from sweeps.engine.records import Store
 from sweeps.engine.site import Site
@@ -53,6 +55,10 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing, "_timed_update", at_once)
 
 
+def totals(plan: Plan, site: Site) -> Totals:
+    return report({}, plan, site).totals
+
+
 def on_cores(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr(estimates.os, "cpu_count", lambda: count)
 
@@ -65,10 +71,9 @@ def test_a_recorded_speed_is_used_for_runs_of_the_same_work(
     store.folder(done, TRAIN).write_record(train_record(done).model_copy(update={"train_seconds": 120.0}))
     plan = make_plan([(run_config(seed=seed, steps=600), None) for seed in range(3)], store, PRINTS)
     assert list(speeds(plan, site).values()) == [Speed(seconds=120 / 600, source="recorded", where="cpu")] * 3
-    guess = estimate(plan, site)
+    guess = totals(plan, site)
     assert probed == []
-    assert guess.probed == 0
-    assert guess.run_seconds == pytest.approx(2 * 600 * 0.2)
+    assert guess.seconds == pytest.approx(2 * 600 * 0.2)
 
 
 def test_other_work_is_measured_once_for_each_kind(
@@ -76,9 +81,9 @@ def test_other_work_is_measured_once_for_each_kind(
 ) -> None:
     on_cores(monkeypatch, 1)
     runs = [run_config(0.1, shot, seed, steps=100) for shot in (1, 5) for seed in (0, 1)]
-    guess = estimate(make_plan([(run, None) for run in runs], store, PRINTS), site)
-    assert (guess.probed, len(probed)) == (2, 2)
-    assert guess.run_seconds == guess.wall_seconds == pytest.approx(4 * 100 * 0.5)
+    guess = totals(make_plan([(run, None) for run in runs], store, PRINTS), site)
+    assert len(probed) == 2
+    assert guess.seconds == guess.wall_seconds == pytest.approx(4 * 100 * 0.5)
 
 
 def test_a_run_alike_of_another_plan_tells_the_speed_and_one_from_a_gpu_does_not(
@@ -100,8 +105,8 @@ def test_a_cpu_tells_nothing_of_a_site_with_gpus(
     store: Store, site: Site, probed: list[RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimates.torch.cuda, "is_available", lambda: False)
-    guess = estimate(make_plan([(run_config(), None)], store, PRINTS), site.model_copy(update={"gpus_per_run": 1}))
-    assert (guess.unknown, guess.run_seconds, probed) == (1, 0, [])
+    guess = totals(make_plan([(run_config(), None)], store, PRINTS), site.model_copy(update={"gpus_per_run": 1}))
+    assert (guess.unknown, guess.seconds, probed) == (1, 0, [])
 
 
 def test_no_more_kinds_are_measured_than_are_allowed_those_with_most_steps_first(
@@ -116,7 +121,7 @@ def test_no_more_kinds_are_measured_than_are_allowed_those_with_most_steps_first
 def test_only_the_steps_that_are_left_take_time(store: Store, site: Site, probed: list[RunConfig]) -> None:
     run = run_config(steps=600)
     write_checkpoint(store.folder(run, TRAIN), 500)
-    assert estimate(make_plan([(run, None)], store, PRINTS), site).run_seconds == pytest.approx(50)
+    assert totals(make_plan([(run, None)], store, PRINTS), site).seconds == pytest.approx(50)
 
 
 def test_runs_side_by_side_share_the_time_but_a_chain_does_not(
@@ -124,18 +129,18 @@ def test_runs_side_by_side_share_the_time_but_a_chain_does_not(
 ) -> None:
     on_cores(monkeypatch, 4)
     apart = make_plan([(run_config(0.1 * i, steps=100), None) for i in range(1, 5)], store, PRINTS)
-    assert estimate(apart, site).wall_seconds == pytest.approx(4 * 50 / 4)
+    assert totals(apart, site).wall_seconds == pytest.approx(4 * 50 / 4)
     chain = make_plan(
         [(needing(run_config(steps=100), needing(run_config(0.2, steps=100), FIRST)), None)], store, PRINTS
     )
-    guess = estimate(chain, site)
-    assert guess.wall_seconds == guess.run_seconds == pytest.approx(50 + 50 + 25)
+    guess = totals(chain, site)
+    assert guess.wall_seconds == guess.seconds == pytest.approx(50 + 50 + 25)
 
 
 def test_a_complete_plan_takes_no_time(store: Store, site: Site, probed: list[RunConfig]) -> None:
     write_run(store, run_config())
-    guess = estimate(make_plan([(run_config(), None)], store, PRINTS), site)
-    assert (guess.run_seconds, guess.wall_seconds, guess.probed) == (0, 0, 0)
+    guess = totals(make_plan([(run_config(), None)], store, PRINTS), site)
+    assert (guess.seconds, guess.wall_seconds, probed) == (0, 0, [])
 
 
 @pytest.mark.parametrize(("cpus", "gpus", "expected"), [(1, 0, 8), (2, 0, 4), (0.5, 0, 16), (16, 0, 1), (1, 0.5, 4)])
@@ -197,4 +202,5 @@ def test_a_real_probe_takes_time(site: Site, name: str) -> None:
 
 
 def test_an_empty_plan_takes_no_time(store: Store, site: Site) -> None:
-    assert estimate(make_plan([], store, PRINTS), site) == Estimate(run_seconds=0, wall_seconds=0, probed=0)
+    guess = totals(make_plan([], store, PRINTS), site)
+    assert (guess.seconds, guess.wall_seconds, guess.unknown) == (0, 0, 0)

@@ -13,8 +13,8 @@ from fsar_core.presets import smoke
 from fsar_core.step_cost import step_cost
 from search_spaces.variants import Variant
 from sweeps.engine import estimate_cli
-from sweeps.engine.probing import Probed, probe_step
 from sweeps.engine.estimate_cli import Row, estimate
+from sweeps.engine.probing import Probed, probe_step
 from sweeps.engine.site import Site
 from tests.sweeps.made_folder import refusals, write_site
 

@@ -224,7 +224,7 @@ def test_a_run_without_its_masks_is_refused_and_runs_once_they_are_made(tmp_path
     write_site(tmp_path, root, entry=f'masks = "{tmp_path / "own"}"')
     planned = launched(site, "--dry-run", grid=grid)
     assert planned.exit_code == 0, planned.output
-    assert "trainings     1" in planned.output
+    assert "trainings 1:" in " ".join(planned.output.split())
     video = root / "train" / "train 2" / "0.mp4"
     content = video.read_bytes()
     video.write_bytes(content + bytes(8))

@@ -1,0 +1,41 @@
+"""What a sweep would take, printed; nothing is launched."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from sweeps.engine.plan import asked
+from sweeps.engine.plan_text import terminal
+from sweeps.engine.planning import report
+from sweeps.engine.records import write_aside
+from sweeps.engine.request import Request
+from sweeps.engine.selection_words import cautions, weights_line
+from sweeps.engine.sweep import Tables, planned
+from sweeps.engine.watch import Display
+
+
+def show_plan(
+    request: Request,
+    tables_of: Tables,
+    console: Console,
+    *,
+    gpus: int | None = None,
+    measured: bool = True,
+    out: Path | None = None,
+) -> None:
+    """``gpus`` and ``measured`` as ``planning.report`` has them; ``out``: a file for the plan as JSON."""
+    display = Display(console)
+    with display.shown():
+        sweep = planned(request, tables_of, display)
+        wanted = {table.name: asked(table.cells, sweep.prepared.seeds) for table in sweep.tables}
+        told = display.counting("measuring and counting steps")
+        site, indices = sweep.prepared.site, sweep.prepared.indices
+        found = report(wanted, sweep.plan, site, gpus, indices=indices, measured=measured, progress=told)
+    console.print(terminal(found, console.width))
+    runs = [own.run for own in sweep.plan.runs]
+    console.print(weights_line(runs), highlight=False, markup=False)
+    for caution in cautions(runs):
+        console.print(caution, style="bold", highlight=False)
+    if out is not None:
+        write_aside(out, found.json_bytes())
+        console.print(f"plan  {out}", highlight=False, markup=False, soft_wrap=True)
