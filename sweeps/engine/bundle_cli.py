@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from sweeps.engine.cli import JpegFlag, PresetFlag, SeedsFlag, SiteFlag, ended
-from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, paper_request
+from sweeps.engine.cli import JpegFlag, PresetFlag, SiteFlag, ended
+from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, PaperSeedsFlag, paper_request
 from sweeps.engine.site import load_site
 from sweeps.engine.watch import Display
 
@@ -29,7 +29,7 @@ def export(
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
     preset: PresetFlag = None,
-    seeds: SeedsFlag = 3,
+    seeds: PaperSeedsFlag = None,
     jpeg: JpegFlag = None,
 ) -> NoReturn:
     """Write what is recorded of tables into one file, for `fsar import` elsewhere. Machine names stay here.

@@ -7,8 +7,8 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from sweeps.engine.cli import DryRunFlag, FreshFlag, JpegFlag, PresetFlag, SeedsFlag, SiteFlag, ended, show_tables
-from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, paper_request
+from sweeps.engine.cli import DryRunFlag, FreshFlag, JpegFlag, PresetFlag, SiteFlag, ended, show_tables
+from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, PaperSeedsFlag, paper_request
 from sweeps.engine.plan_view import show_plan
 from sweeps.engine.site import load_site
 from sweeps.engine.sweep import run_tables
@@ -20,7 +20,7 @@ def run(
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
     preset: PresetFlag = None,
-    seeds: SeedsFlag = 3,
+    seeds: PaperSeedsFlag = None,
     jpeg: JpegFlag = None,
     dry_run: DryRunFlag = False,
     fresh: FreshFlag = False,
@@ -49,7 +49,7 @@ def plan(
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
     preset: PresetFlag = None,
-    seeds: SeedsFlag = 3,
+    seeds: PaperSeedsFlag = None,
     jpeg: JpegFlag = None,
 ) -> NoReturn:
     """What tables take: trainings, tests, what is known and shared, hours, memory, disk, and what sharing saves.
@@ -78,7 +78,7 @@ def retry(
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
     preset: PresetFlag = None,
-    seeds: SeedsFlag = 3,
+    seeds: PaperSeedsFlag = None,
     jpeg: JpegFlag = None,
 ) -> NoReturn:
     """Start again only what failed in some way, with the runs that waited for it."""

@@ -23,6 +23,9 @@ OwnDatasetFlag = Annotated[
         help="A data set that stands for all those of the papers, e.g. motionshapes; by default the papers' own.",
     ),
 ]
+PaperSeedsFlag = Annotated[
+    int | None, typer.Option("--seeds", help="Trainings per row, from seeds 0, 1, ...; by default as the site says, 3.")
+]
 
 
 def paper_request(
@@ -32,7 +35,7 @@ def paper_request(
     site: str,
     dataset: str | None,
     preset: str | None,
-    seeds: int,
+    seeds: int | None,
     fresh: bool = False,
     jpeg: int | None = None,
 ) -> tuple[Request, Tables]:

@@ -26,12 +26,14 @@ class TableState:
 
 
 def table_states(
-    site: Site, dataset: str | None, preset: str | None, seeds: int, display: Display
+    site: Site, dataset: str | None, preset: str | None, seeds: int | None, display: Display
 ) -> dict[str, TableState]:
     """By name, of all tables that can be run. Raises BadRequest for an unknown preset."""
     chosen = preset or site.preset or default_preset(dataset or "")
     if chosen not in PRESETS:
         raise BadRequest([f"--preset must be one of {', '.join(sorted(PRESETS))}, got {chosen!r}"])
+    if seeds is not None and seeds < 1:
+        raise BadRequest([f"--seeds must be at least 1, got {seeds}"])
     states: dict[str, TableState] = {}
     tables: list[Table] = []
     count = display.counting("making tables")
@@ -42,7 +44,7 @@ def table_states(
         except TableError:
             states[name] = TableState(0, f"does not fit preset {chosen}")
         count(done, len(names))
-    return states | _states(tables, site, range(seeds), display)
+    return states | _states(tables, site, range(seeds or site.seeds), display)
 
 
 def _states(tables: Sequence[Table], site: Site, seeds: range, display: Display) -> dict[str, TableState]:

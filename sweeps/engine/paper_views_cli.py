@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from search_spaces.papers.printed import printed_tables
-from sweeps.engine.cli import DONE, DRIFT, FAILED, UNDECIDED, JpegFlag, PresetFlag, SeedsFlag, SiteFlag, ended
-from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, paper_request
+from sweeps.engine.cli import DONE, DRIFT, FAILED, UNDECIDED, JpegFlag, PresetFlag, SiteFlag, ended
+from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, PaperSeedsFlag, paper_request
 from sweeps.engine.request import Request
 from sweeps.engine.sweep import Tables, planned
 from sweeps.engine.watch import Display
@@ -30,7 +30,7 @@ def status(
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
     preset: PresetFlag = None,
-    seeds: SeedsFlag = 3,
+    seeds: PaperSeedsFlag = None,
     jpeg: JpegFlag = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> NoReturn:
@@ -56,7 +56,7 @@ def why(
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
     preset: PresetFlag = None,
-    seeds: SeedsFlag = 3,
+    seeds: PaperSeedsFlag = None,
     jpeg: JpegFlag = None,
 ) -> NoReturn:
     """Where a cell's number comes from, how far it is, or why it failed: traceback, host, last lines of the log."""
@@ -86,7 +86,7 @@ def table(
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
     preset: PresetFlag = None,
-    seeds: SeedsFlag = 3,
+    seeds: PaperSeedsFlag = None,
     jpeg: JpegFlag = None,
 ) -> NoReturn:
     """Show tables as they are recorded now, pending cells too: printed, ours, differences; or write one to a file."""
@@ -124,7 +124,7 @@ def compare(
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
     preset: PresetFlag = None,
-    seeds: SeedsFlag = 3,
+    seeds: PaperSeedsFlag = None,
     jpeg: JpegFlag = None,
 ) -> NoReturn:
     """Printed values beside ours, cell by cell with a verdict, and whether the rows stand in the printed order.

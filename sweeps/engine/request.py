@@ -44,7 +44,8 @@ class Request:
     """None: each run is on the data set that its table names."""
     preset: str | None = None
     """None: the site's, else the one that suits the data set."""
-    seeds: int = 2
+    seeds: int | None = 2
+    """Trainings per row. None: as many as the site says."""
     search: int = 0
     """Points of a search; 0: the table."""
     fresh: bool = False
@@ -114,7 +115,7 @@ def prepare(request: Request, display: Display, asks: Callable[[RecipeOf], Wante
         recipe_of=recipe_of,
         preset=preset if request.jpeg is None else f"{preset}-jpeg{request.jpeg}",
         indices=indices,
-        seeds=tuple(range(request.seeds)),
+        seeds=tuple(range(site.seeds if request.seeds is None else request.seeds)),
         fresh=request.fresh,
         absent=tuple(name for name in names if name not in indices),
         masks=_masks(site, indices, wanted),
@@ -190,7 +191,7 @@ def _tell_left_out(indices: Mapping[str, ClipIndex], wanted: Wanted, lacking: li
 
 def _flag_faults(request: Request, preset: str) -> list[str]:
     faults = list(request.faults)
-    if not 1 <= request.seeds <= _MAX_SEEDS:
+    if request.seeds is not None and not 1 <= request.seeds <= _MAX_SEEDS:
         faults.append(f"--seeds must be between 1 and {_MAX_SEEDS}, got {request.seeds}")
     if request.search < 0:
         faults.append(f"--search must be a number of points, at least 1, got {request.search}")

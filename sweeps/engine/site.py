@@ -64,6 +64,8 @@ class Site(Frozen):
     """Fractions share a GPU."""
     preset: str | None = None
     """Where none is named. None: the one that suits the data set."""
+    seeds: int = Field(default=3, ge=1, le=100)
+    """Trainings per row of the papers' tables, where no number is asked for."""
     precision: Precision = "fp32"
     recompute: Recompute = "auto"
     """Backbones keep less for their gradients and compute it again. ``auto``: on a GPU where a step would not fit."""

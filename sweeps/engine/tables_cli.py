@@ -7,8 +7,8 @@ from rich.console import Console
 
 from search_spaces.papers.printed import PrintedTable, printed_tables
 from search_spaces.papers.selection import unknown_table
-from sweeps.engine.cli import PresetFlag, SeedsFlag, SiteFlag, ended
-from sweeps.engine.paper_flags import OwnDatasetFlag
+from sweeps.engine.cli import PresetFlag, SiteFlag, ended
+from sweeps.engine.paper_flags import OwnDatasetFlag, PaperSeedsFlag
 from sweeps.engine.printed_view import as_printed, printed_list
 from sweeps.engine.site import BadRequest, load_site
 from sweeps.engine.watch import Display
@@ -22,7 +22,7 @@ def tables(
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
     preset: PresetFlag = None,
-    seeds: SeedsFlag = 3,
+    seeds: PaperSeedsFlag = None,
 ) -> NoReturn:
     """List the tables of the papers and how far they are, or show what is printed in some."""
 

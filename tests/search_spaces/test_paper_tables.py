@@ -54,7 +54,7 @@ class TestEveryTable:
         assert len(shown) == len(printed) - REFUSED_ANYWHERE.get(name, 0)
         assert set(shown) <= set(printed)
         assert {cell.run.data.dataset for cell in table.cells} == {"motionshapes"}
-        assert all(cell.evaluation.episodes == 200 for cell in table.cells)
+        assert all(cell.evaluation.episodes == 50 for cell in table.cells)
 
     def test_it_is_drawn_by_settings_that_its_cells_have(self, substituted: dict[str, Table], name: str) -> None:
         table = substituted[name]
