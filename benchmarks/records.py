@@ -45,7 +45,7 @@ def main() -> None:
         lines: list[tuple[str, float, float]] = []
         result = _timed(lines, "collect: files to numbers", lambda: collect(table, SEEDS, store, PRINTS))
         for what in ("the first time after the search", "every later time"):
-            _timed(lines, f"record_run of every run, {what}", lambda: _each(uri, store, table))
+            _timed(lines, f"record_runs of every run, {what}", lambda: _each(uri, store, table))
         for what in ("the table for the first time", "the table again: nothing is new"):
             _timed(lines, f"record_table, {what}", lambda: _tracked(uri, result))
         shown = Printed(f"{CELLS} cells, {CELLS * len(SEEDS)} runs", "seconds", "CPU seconds")
@@ -66,9 +66,7 @@ def _tracked(uri: str, result: TableResult) -> str:
 
 
 def _each(uri: str, store: Store, table: Table) -> None:
-    tracking = Tracking(uri)
-    for run in _runs(table):
-        tracking.record_run(store.key(run, PRINT), store.folder(run, PRINT))
+    Tracking(uri).record_runs({store.key(run, PRINT): store.folder(run, PRINT) for run in _runs(table)})
 
 
 def _runs(table: Table) -> list[RunConfig]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.frozen import Frozen
@@ -23,6 +23,20 @@ class TableError(ValueError):
         super().__init__("; ".join(self.faults))
 
 
+def said(error: ValueError) -> str:
+    """An error as one line of a fault: of pydantic's, only what each of its findings says."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors(include_url=False))
+
+
+def is_backbone(label: str, printed: str) -> bool:
+    """Whether a network of ours is the one that a paper names; case and punctuation do not count, and papers leave out
+    what there is only one of: ``ViT`` for ``ViT-B/16``."""
+    ours, theirs = ("".join(c for c in name.casefold() if c.isalnum()) for name in (label, printed))
+    return ours.startswith(theirs)
+
+
 class Published(Frozen):
     """A printed accuracy, and where it stands."""
 
@@ -31,6 +45,8 @@ class Published(Frozen):
     """As the paper calls it."""
     source: str
     """Paper and table, e.g. ``SGTM, table 3``."""
+    trained: str | None = None
+    """The training data set, as the paper calls it; None: that of the test."""
     backbone: str | None = None
     """As the paper calls it; None where it does not say."""
 

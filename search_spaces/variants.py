@@ -5,12 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from pydantic import ValidationError
-
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.methods import LEFT_OUT, all_methods
 from fsar_core.presets import Recipe
-from search_spaces.table import Cell, Setting, Table, TableError
+from search_spaces.table import Cell, Setting, Table, TableError, said
 
 
 @dataclass(frozen=True, order=True)
@@ -84,7 +82,7 @@ def variants_table(
             try:
                 run = row.run(recipe.with_shot(shot) if per_shot else recipe)
             except ValueError as error:
-                faults[f"{row.label()}: {_said(error)}"] = None
+                faults[f"{row.label()}: {said(error)}"] = None
                 continue
             evaluation = test.model_copy(update={"shot": shot})
             settings: dict[str, Setting] = {"method": row.method, "variant": row.name}
@@ -112,12 +110,6 @@ def _marks(recipe: Recipe, test: EvalConfig) -> list[str]:
         "" if limit is None else f"{limit.per_class}_videos",
     ]
     return [re.sub(r"[^a-z0-9]", "_", mark) for mark in marks if mark]
-
-
-def _said(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    return "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors(include_url=False))
 
 
 def _are(names: Sequence[str]) -> str:

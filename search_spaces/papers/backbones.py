@@ -8,6 +8,7 @@ from fsar_core.config import RunConfig
 from fsar_core.presets import Recipe
 from search_spaces.papers.paper import RefusedError
 from search_spaces.papers.printed import PrintedCell
+from search_spaces.table import is_backbone
 
 PrintedBackbone = Literal["ResNet-50", "ResNet-101", "ResNet-152", "ViT", "3D ResNet-50", "MViT"]
 """As the papers call them."""
@@ -32,7 +33,7 @@ def backbone_notes(runs: Iterable[tuple[PrintedCell, RunConfig]]) -> Iterator[st
     others: dict[str, str] = {}
     for cell, run in runs:
         printed, here = cell.setting("backbone") or _ALL[0], run.method.backbone.label()
-        if not here.startswith(printed):
+        if not is_backbone(here, printed):
             others[printed] = here
     if others:
         yield "Backbones here: " + ", ".join(f"{here} for {printed}" for printed, here in others.items()) + "."

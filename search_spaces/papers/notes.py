@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from search_spaces.papers.places import is_cross_data
+from search_spaces.papers.places import OUR_NAMES, is_cross_data
 from search_spaces.papers.printed import PrintedCell, PrintedTable
 
 
@@ -29,7 +29,9 @@ def doubts(cells: Sequence[PrintedCell]) -> Iterator[str]:
 def _substituted(own: Sequence[PrintedCell], substitute: str | None) -> Iterator[str]:
     if substitute is None:
         return
-    theirs = ", ".join(dict.fromkeys(cell.dataset for cell in own))
+    theirs = ", ".join(dict.fromkeys(cell.dataset for cell in own if OUR_NAMES[cell.dataset] != substitute))
+    if not theirs:
+        return
     yield (
         f"Trained and tested on {substitute} instead of {theirs}: printed values are shown, but not compared; what can "
         "be compared is the order of the rows."

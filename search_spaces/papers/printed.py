@@ -68,7 +68,11 @@ class PrintedTable(Frozen):
     def published(self, cell: PrintedCell) -> Published:
         """An accuracy of this table with its source."""
         return Published(
-            percent=float(cell.value), dataset=cell.dataset, source=self.source(), backbone=cell.setting("backbone")
+            percent=float(cell.value),
+            dataset=cell.dataset,
+            source=self.source(),
+            trained=cell.setting("train_dataset"),
+            backbone=cell.setting("backbone"),
         )
 
     def source(self) -> str:

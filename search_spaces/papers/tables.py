@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from fsar_core.config import EvalConfig, RunConfig
 from search_spaces.papers import all_papers
 from search_spaces.papers.backbones import backbone_notes
@@ -13,7 +11,7 @@ from search_spaces.papers.notes import notes
 from search_spaces.papers.paper import RefusedError
 from search_spaces.papers.places import columns, place
 from search_spaces.papers.printed import PrintedCell, PrintedTable, printed_tables
-from search_spaces.table import Cell, RecipeOf, Setting, Table, TableError
+from search_spaces.table import Cell, RecipeOf, Setting, Table, TableError, said
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def _resolved(
             refused[cell.row] = str(error)
             continue
         except ValueError as error:
-            faults[f"{printed.name}, {cell.row}: {_said(error)}"] = None
+            faults[f"{printed.name}, {cell.row}: {said(error)}"] = None
             continue
         evaluation = EvalConfig(
             dataset=None if where.tested == where.trained else where.tested,
@@ -146,9 +144,3 @@ def _settings(cell: PrintedCell, varied: Mapping[str, None], dataset: str) -> di
         if value is not None and name not in found:
             found[name] = "{" + ",".join(map(str, value)) + "}" if isinstance(value, tuple) else value
     return found
-
-
-def _said(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    return "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors(include_url=False))

@@ -1,5 +1,6 @@
 """``fsar export`` and ``fsar import``: recorded results as one file, from one storage to another."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -45,7 +46,7 @@ def export(
 
         display = Display(console)
         with display.shown():
-            sweep = planned(request, tables_of, display)
+            sweep = planned(replace(request, only_recorded=True), tables_of, display)
             results = {f"{result.table.name}/{sweep.label()}": result for result in sweep.results()}
             done = bundle_export.export(results, out, weights=weights, tell=display.counting("runs written"))
         _show_exported(done, out, console)

@@ -28,6 +28,7 @@ from sweeps.engine.bundle import (
     run_name,
     weights_name,
 )
+from sweeps.engine.printable import printable
 from sweeps.engine.records import EvaluationRecord, RunRecord
 from sweeps.engine.site import BadRequest, described
 
@@ -167,7 +168,7 @@ def _manifest(archive: zipfile.ZipFile) -> Manifest:
     try:
         return Manifest.model_validate_json(archive.read(own[0]))
     except ValidationError as error:
-        raise BadRequest([f"{archive.filename}, {MANIFEST}: {_plain(line)}" for line in described(error)]) from error
+        raise BadRequest([f"{archive.filename}, {MANIFEST}: {printable(line)}" for line in described(error)]) from error
     except _BROKEN as error:
         raise BadRequest([f"{archive.filename}, {MANIFEST}: cannot be read: {error}"]) from error
 
@@ -211,9 +212,4 @@ def _doubled(names: list[str]) -> set[str]:
 
 def _short(error: BaseException) -> str:
     lines = described(error) if isinstance(error, ValidationError) else [str(error)]
-    return _plain("; ".join(lines[:3])[:500])
-
-
-def _plain(text: str) -> str:
-    """Without what would steer a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return printable("; ".join(lines[:3])[:500])

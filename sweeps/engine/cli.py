@@ -14,6 +14,7 @@ from fsar_core.data.frame_cache import CacheError
 from fsar_core.presets import PRESETS, Recipe
 from search_spaces.space import Space
 from search_spaces.table import Table
+from sweeps.engine.failures import KilledForMemoryError
 from sweeps.engine.plan_view import show_plan
 from sweeps.engine.request import Request
 from sweeps.engine.results import UnreadableResultError
@@ -89,7 +90,7 @@ def ended(action: Callable[[Console], bool | int]) -> NoReturn:
         for fault in refusal.faults:
             console.print(f"[bold red]refused[/] {escape(fault)}", highlight=False, soft_wrap=True)
         raise typer.Exit(REFUSED) from None
-    except (BadDataset, CacheError, TrackingError, UnreadableResultError) as error:
+    except (BadDataset, CacheError, KilledForMemoryError, TrackingError, UnreadableResultError) as error:
         console.print(f"[bold red]stopped[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(REFUSED) from None
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ import errno
 import re
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 import torch
@@ -25,6 +25,17 @@ _NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _RAISED = re.compile(r"^[ \t]*Traceback \(most recent call last\):", re.MULTILINE)
+
+
+class KilledForMemoryError(Exception):
+    """Ray killed a worker because its machine ran out of memory, and Tune gave up the whole launch."""
+
+    def __init__(self, told: str, at_work: Iterable[str] = ()) -> None:
+        first = told.strip().splitlines()[0] if told.strip() else "no reason given"
+        super().__init__(f"{first}; give runs more of the machine in the site file, then launch again: nothing is lost")
+        self.told = told
+        self.at_work = tuple(at_work)
+        """Keys of the runs that were being carried out; Ray does not say which of them it was."""
 
 
 class Failure(Frozen):

@@ -23,6 +23,7 @@ from fsar_core.features import FeatureStore
 from fsar_core.frozen import Frozen
 from fsar_core.kept_weights import finished_weights
 from fsar_core.mask_settings import MaskSettings
+from fsar_core.memory import give_back
 from fsar_core.precision import Precision
 from fsar_core.train import Execution, Progress, TrainState, train
 from sweeps.engine.measuring import Measured, measure
@@ -71,6 +72,7 @@ def carry_out(job: Job, tell: Tell) -> None:
         if record is None:
             start.log()
             record = _Training(job, folder, execution, tell, start).finish()
+            give_back()
         else:
             start.step = record.run.training.steps
             _refuse_other_masks(job, folder, record.masks)
@@ -78,6 +80,7 @@ def carry_out(job: Job, tell: Tell) -> None:
         if missing:
             start.log()
             _measure(job, missing, folder, record.environment.precision, execution.device)
+            give_back()
         folder.clear_failure()
 
 

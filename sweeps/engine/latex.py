@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sweeps.engine.latex_text import escape_latex, stacked, wrapped
 from sweeps.engine.protocol import footnotes
-from sweeps.engine.report import Column, Entry, Grid, grid, places
+from sweeps.engine.report import BETWEEN, Column, Entry, Grid, grid, places
 from sweeps.engine.results import TableResult
 
 _PAGE, _COLUMN = 490.0, 236.0
@@ -111,7 +111,7 @@ def _letters(column: Column, entries: Sequence[Entry | None]) -> list[int]:
 
 def _values(text: str) -> list[str]:
     """Printed values of several data sets stand below each other."""
-    return text.split(" · ")
+    return text.split(BETWEEN)
 
 
 def _rows_of_a_page(rows: _ROWS) -> Iterator[_ROWS]:

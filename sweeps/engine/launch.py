@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ray
+import ray.exceptions
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from fsar_core.config import RunConfig
-from sweeps.engine.failures import Failure, failure_of_death, not_started
+from sweeps.engine.failures import Failure, KilledForMemoryError, failure_of_death, not_started
 from sweeps.engine.job import Job, carry_out
 from sweeps.engine.plan import Plan, PlannedRun, steps_done
 from sweeps.engine.records import Origin, Point, RunFolder
@@ -112,6 +113,10 @@ class PlanSearcher(Searcher):
         if error or result is None or result.get("failed"):
             self._failed.add(key)
 
+    def at_work(self) -> tuple[str, ...]:
+        """Keys of the runs that were given out and have not come back."""
+        return tuple(self._trials.values())
+
     def __getstate__(self) -> dict[str, Any]:
         """Tune writes a copy of the searcher to disk, which nobody reads; a watcher cannot be written."""
         return {}
@@ -194,14 +199,24 @@ def job_of(
 
 
 def run_plan(plan: Plan, site: Site, origin: Origin, watcher: Watcher) -> None:
-    """Carries out what the plan lacks. Failures are in the runs' folders; ``watcher`` hears of everything."""
+    """Carries out what the plan lacks. Failures are in the runs' folders; ``watcher`` hears of everything.
+
+    Raises KilledForMemoryError: then Ray must be left before anything else is launched.
+    """
     jobs = jobs_of(plan, site, origin)
     needs = {planned.key: planned.needs for planned in plan.todo()}
-    fit(PlanSearcher(jobs, needs, watcher), site, Telling(watcher))
+    searcher = PlanSearcher(jobs, needs, watcher)
+    try:
+        fit(searcher, site, Telling(watcher))
+    except KilledForMemoryError as error:
+        raise KilledForMemoryError(error.told, searcher.at_work()) from error
 
 
 def fit(searcher: Searcher, site: Site, telling: Telling, scheduler: Any = None) -> None:
-    """One Tuner. Its own snapshots are not used: the record is in the runs' folders."""
+    """One Tuner. Its own snapshots are not used: the record is in the runs' folders.
+
+    Raises KilledForMemoryError where Ray's memory monitor kills a worker, which ends the Tuner instead of the trial.
+    """
     resources = {"cpu": site.cpus_per_run, "gpu": site.gpus_per_run}
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
@@ -213,4 +228,9 @@ def fit(searcher: Searcher, site: Site, telling: Telling, scheduler: Any = None)
             failure_config=tune.FailureConfig(max_failures=site.retries),
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except RuntimeError as error:
+        if isinstance(error.__cause__, ray.exceptions.OutOfMemoryError):
+            raise KilledForMemoryError(str(error.__cause__)) from error
+        raise

@@ -3,7 +3,7 @@
 import html
 
 from sweeps.engine.protocol import footnotes
-from sweeps.engine.report import Entry, grid, places
+from sweeps.engine.report import BETWEEN, Entry, grid, places
 from sweeps.engine.results import TableResult
 
 _STYLE = """
@@ -33,7 +33,7 @@ def html_page(result: TableResult) -> str:
         return f'<td><span class="{entry.rank or ""}">{esc(entry.value)}</span>{esc(entry.spread)}</td>'
 
     def other(text: str) -> str:
-        return f"<td>{esc(text)}</td>"
+        return f"<td>{'<br>'.join(map(esc, text.split(BETWEEN)))}</td>"
 
     spans = "".join(f'<th colspan="{len(c.headings())}">{esc(c.name)}</th>' for c in words.columns)
     heads = "".join(f"<th>{esc(heading)}</th>" for column in words.columns for heading in column.headings())

@@ -10,7 +10,7 @@ from rich.console import Console
 from sweeps.engine.cli import DryRunFlag, FreshFlag, JpegFlag, PresetFlag, SiteFlag, ended, show_tables
 from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, PaperSeedsFlag, paper_request
 from sweeps.engine.plan_view import show_plan
-from sweeps.engine.site import load_site
+from sweeps.engine.site import Site
 from sweeps.engine.sweep import run_tables
 
 
@@ -62,8 +62,10 @@ def plan(
         request = request.with_fault(f"--gpus must be at least 1, got {gpus}")
 
     def shown(console: Console) -> bool:
-        path = out or load_site(site).storage / "plan.json"
-        show_plan(request, tables_of, console, gpus=gpus, measured=not quick, out=path)
+        def place(own: Site) -> Path:
+            return out or own.storage / "plan.json"
+
+        show_plan(request, tables_of, console, gpus=gpus, measured=not quick, out=place)
         return True
 
     ended(shown)

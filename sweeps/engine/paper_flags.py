@@ -1,5 +1,6 @@
 """What the commands on tables of papers have in common: their flags, and the request that these make."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from search_spaces.papers.selection import find_tables, paper_tables
 from search_spaces.table import RecipeOf, Table, TableError
 from sweeps.engine.request import Request
+from sweeps.engine.site import BadRequest
 from sweeps.engine.sweep import Tables
 
 NamesArgument = Annotated[
@@ -26,6 +28,16 @@ OwnDatasetFlag = Annotated[
 PaperSeedsFlag = Annotated[
     int | None, typer.Option("--seeds", help="Trainings per row, from seeds 0, 1, ...; by default as the site says, 3.")
 ]
+
+
+def write_out(path: Path, content: bytes) -> None:
+    """What ``--out`` asks for. Raises BadRequest where it cannot be written."""
+    from sweeps.engine.records import write_aside  # takes PyTorch
+
+    try:
+        write_aside(path, content)
+    except OSError as error:
+        raise BadRequest([f"--out {path} cannot be written: {error.strerror or error}; name another file"]) from error
 
 
 def paper_request(

@@ -1,16 +1,17 @@
 """``fsar status``, ``why``, ``table``, ``compare``: what is recorded of the tables of papers. Nothing is launched."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
 
-from search_spaces.papers.printed import printed_tables
+from search_spaces.table import RecipeOf, Table, TableError
 from sweeps.engine.cli import DONE, DRIFT, FAILED, UNDECIDED, JpegFlag, PresetFlag, SiteFlag, ended
-from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, PaperSeedsFlag, paper_request
+from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, PaperSeedsFlag, paper_request, write_out
 from sweeps.engine.request import Request
 from sweeps.engine.sweep import Tables, planned
 from sweeps.engine.watch import Display
@@ -51,7 +52,7 @@ def status(
 
 
 def why(
-    cell: Annotated[str, typer.Argument(help="sgtm/table5:λ=0.3:1-shot, or a part of it that names one cell.")],
+    cell: Annotated[str, typer.Argument(help="TABLE:ROW:COLUMN, or so much of row and column as names one cell.")],
     full: Annotated[bool, typer.Option("--full", help="The whole traceback.")] = False,
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
@@ -60,11 +61,10 @@ def why(
     jpeg: JpegFlag = None,
 ) -> NoReturn:
     """Where a cell's number comes from, how far it is, or why it failed: traceback, host, last lines of the log."""
-    name = cell.partition(":")[0]
-    papers = {table.paper for table in printed_tables().values()}
-    known = [name] if name in papers or name in printed_tables() else None
+    given = {"--site": site, "--dataset": dataset, "--preset": preset, "--seeds": seeds, "--jpeg": jpeg}
+    flags = " ".join(f"{name} {value}" for name, value in given.items() if value is not None)
     request, tables_of = paper_request(
-        known, known is None, site=site, dataset=dataset, preset=preset, seeds=seeds, jpeg=jpeg
+        [cell.partition(":")[0]], False, site=site, dataset=dataset, preset=preset, seeds=seeds, jpeg=jpeg
     )
 
     def shown(sweep: "Sweep", console: Console) -> bool:
@@ -72,7 +72,7 @@ def why(
         from sweeps.engine.why import explain
 
         found = find_cell(sweep.results(), cell)
-        console.print(explain(found.result, found.cell, full=full))
+        console.print(explain(found.result, found.cell, full=full, flags=flags))
         return True
 
     _look(request, tables_of, shown)
@@ -97,24 +97,28 @@ def table(
         request = request.with_fault("--out needs a --format for files: md, tex, html, csv, png, pdf; got terminal")
 
     def shown(sweep: "Sweep", console: Console) -> bool:
-        from sweeps.engine.artifacts import artifacts, texts
+        from sweeps.engine.artifacts import texts
         from sweeps.engine.formats import terminal
-        from sweeps.engine.records import write_aside
-        from sweeps.engine.site import BadRequest
+        from sweeps.engine.plot import draw
 
-        results = sweep.results()
-        if out is not None and len(results) > 1:
-            raise BadRequest([f"--out takes one table, got {len(results)}"])
-        for result in results:
+        for result in sweep.results():
             if kind == "terminal":
                 console.print(terminal(result, console.width))
             elif out is None:
                 typer.echo(texts(result)[f"table.{kind}"])
+            elif kind == "png" or kind == "pdf":
+                write_out(out, draw(result, kind))
             else:
-                write_aside(out, artifacts(result)[f"plot.{kind}" if kind in ("png", "pdf") else f"table.{kind}"])
+                write_out(out, texts(result)[f"table.{kind}"].encode())
         return True
 
-    _look(request, tables_of, shown, quiet=kind != "terminal")
+    def at_most_one(recipe_of: RecipeOf) -> Sequence[Table]:
+        tables = tables_of(recipe_of)
+        if out is not None and len(tables) > 1:
+            raise TableError([f"--out takes one table, got {len(tables)}"])
+        return tables
+
+    _look(request, at_most_one, shown, quiet=kind != "terminal")
 
 
 def compare(
@@ -154,6 +158,8 @@ def _look(
     request: Request, tables_of: Tables, shown: "Callable[[Sweep, Console], bool | int]", *, quiet: bool = False
 ) -> NoReturn:
     """``quiet``: nothing but what ``shown`` writes goes to the output."""
+
+    request = replace(request, only_recorded=True)
 
     def carried_out(console: Console) -> bool | int:
         display = Display(Console(stderr=True) if quiet else console)

@@ -80,7 +80,7 @@ class Totals(Frozen):
     unknown: int
     """Unfinished runs whose speed nothing tells: in no time of this report."""
     gpus: float | None
-    """None: the site gives runs no GPU."""
+    """That were named to reckon with; None: none were."""
     at_once: int
     gpu_hours: float | None
     wall_seconds: float

@@ -1,7 +1,7 @@
 """How a plan's report is printed."""
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -19,11 +19,6 @@ def terminal(report: PlanReport, width: int) -> RenderableType:
         parts.append(_tables(report, width))
     parts += [_totals(report), Text(), _savings(report), Text()]
     return Group(*parts, *(Text(f"{line}.", style="dim") for line in report.sources))
-
-
-def printed(report: PlanReport, console: Console) -> None:
-    """On a console, in its width."""
-    console.print(terminal(report, console.width))
 
 
 def _tables(report: PlanReport, width: int) -> Table:

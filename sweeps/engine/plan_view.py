@@ -1,15 +1,17 @@
 """What a sweep would take, printed; nothing is launched."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
+from sweeps.engine.paper_flags import write_out
 from sweeps.engine.plan import asked
 from sweeps.engine.plan_text import terminal
 from sweeps.engine.planning import report
-from sweeps.engine.records import write_aside
 from sweeps.engine.request import Request
 from sweeps.engine.selection_words import cautions, weights_line
+from sweeps.engine.site import Site
 from sweeps.engine.sweep import Tables, planned
 from sweeps.engine.watch import Display
 
@@ -21,9 +23,9 @@ def show_plan(
     *,
     gpus: int | None = None,
     measured: bool = True,
-    out: Path | None = None,
+    out: Callable[[Site], Path] | None = None,
 ) -> None:
-    """``gpus`` and ``measured`` as ``planning.report`` has them; ``out``: a file for the plan as JSON."""
+    """``gpus`` and ``measured`` as ``planning.report`` has them; ``out``: where on a site the plan goes as JSON."""
     display = Display(console)
     with display.shown():
         sweep = planned(request, tables_of, display)
@@ -37,5 +39,6 @@ def show_plan(
     for caution in cautions(runs):
         console.print(caution, style="bold", highlight=False)
     if out is not None:
-        write_aside(out, found.json_bytes())
-        console.print(f"plan  {out}", highlight=False, markup=False, soft_wrap=True)
+        path = out(site)
+        write_out(path, found.json_bytes())
+        console.print(f"plan  {path}", highlight=False, markup=False, soft_wrap=True)

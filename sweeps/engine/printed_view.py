@@ -12,7 +12,7 @@ from search_spaces.papers.printed import PrintedCell, PrintedTable
 _UNITS = {"accuracy": "%", "accuracy_gain": "gain, points", "flops_overhead": "more FLOPs, %", "tuples": "tuples"}
 _OWN = "bold"
 _WIDE = 130
-"""Characters from which there is room for what a table varies."""
+"""Characters from which there is room for the title."""
 _STATE, _LEAST = 26, 12
 _TAKEN = 76
 """Characters of all other columns and the space between."""
@@ -42,7 +42,7 @@ def printed_list(tables: Iterable[PrintedTable], counts: Mapping[str, tuple[int,
     far they are in words."""
     drawn = RichTable(title="Tables of the papers", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     wide = width >= _WIDE
-    for heading in ("table", "title", *(["varies"] if wide else [])):
+    for heading in ("table", *(["title"] if wide else []), "varies"):
         drawn.add_column(heading)
     for heading in ("cells", "trainings"):
         drawn.add_column(heading, justify="right")
@@ -55,7 +55,7 @@ def printed_list(tables: Iterable[PrintedTable], counts: Mapping[str, tuple[int,
         paper = table.paper
         trainings, state = counts.get(table.name, (0, "nothing to run"))
         cells = f"{len(table.own_accuracies())} of {len(table.cells)}"
-        words = [_short(table.title, room), *([_short(", ".join(table.varies), room)] if wide else [])]
+        words = [*([_short(table.title, room)] if wide else []), _short(", ".join(table.varies), room)]
         drawn.add_row(Text(table.name), *words, cells, str(trainings), _short(state, _STATE))
     return drawn
 

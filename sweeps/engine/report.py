@@ -11,6 +11,8 @@ from sweeps.engine.selection_words import chosen_on_test, marked, titled
 
 Rank = Literal["best", "second"]
 T = TypeVar("T")
+BETWEEN = " · "
+"""Stands between printed values of one cell."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _difference(result: TableResult, cell: CellResult, digits: int) -> str:
 
 def _printed(result: TableResult, cell: CellResult) -> str:
     several = len(_printed_datasets(result, cell.cell.column)) > 1
-    return " · ".join(_printed_value(cell, value, several=several) for value in cell.cell.published)
+    return BETWEEN.join(_printed_value(cell, value, several=several) for value in cell.cell.published)
 
 
 def _printed_value(cell: CellResult, value: Published, *, several: bool) -> str:

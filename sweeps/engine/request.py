@@ -53,6 +53,8 @@ class Request:
     """Quality at which frames are stored; None: exact ones."""
     only_planned: bool = False
     """Nothing will be started, so that data sets, masks and weights of the papers may be missing; they are named."""
+    only_recorded: bool = False
+    """Records are looked at: what only a training needs may be missing."""
     faults: tuple[str, ...] = ()
     """What is wrong with flags that only one command has; nothing else is asked for then."""
 
@@ -93,9 +95,9 @@ def prepare(request: Request, display: Display, asks: Callable[[RecipeOf], Wante
     site = _tried(faults, lambda: load_site(request.site))
     preset = request.preset or (site and site.preset) or default_preset(request.dataset or "")
     faults[:0] = _flag_faults(request, preset)
-    if site is not None:
-        faults += storage_faults(site.storage) + storage_faults(site.cache)
-    writable = not any("cannot be written" in fault for fault in faults)
+    places = [] if site is None else storage_faults(site.storage) + storage_faults(site.cache)
+    unwritable = [fault for fault in places if "cannot be written" in fault]
+    faults += unwritable if request.only_recorded else places
     recipe_of: RecipeOf = lambda dataset: with_jpeg(PRESETS[preset](dataset), request.jpeg)  # noqa: E731 - a closure
     own = request.dataset
     wanted: Wanted = []
@@ -103,9 +105,9 @@ def prepare(request: Request, display: Display, asks: Callable[[RecipeOf], Wante
         wanted = _asked(faults, asks, recipe_of)
     names = dict.fromkeys((own, *datasets_of(wanted)) if own else datasets_of(wanted))
     lacking: list[str] = [] if request.only_planned else faults
-    indices = {} if site is None else _opened(lacking if own is None else faults, site, names, display, writable)
+    indices = {} if site is None else _opened(lacking if own is None else faults, site, names, display, not unwritable)
     faults += data_faults(indices, wanted) + search_faults(request, preset, wanted)
-    lacking += _mask_and_weight_faults(wanted, site, indices)
+    lacking += [] if request.only_recorded else _mask_and_weight_faults(wanted, site, indices)
     if faults or site is None:
         raise BadRequest(faults)
     _tell_left_out(indices, wanted, lacking, display)
@@ -118,7 +120,7 @@ def prepare(request: Request, display: Display, asks: Callable[[RecipeOf], Wante
         seeds=tuple(range(site.seeds if request.seeds is None else request.seeds)),
         fresh=request.fresh,
         absent=tuple(name for name in names if name not in indices),
-        masks=_masks(site, indices, wanted),
+        masks={} if lacking or request.only_recorded else _masks(site, indices, wanted),
     )
 
 

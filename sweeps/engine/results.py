@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsar_core.config import RunConfig
-from search_spaces.table import Cell, Published, Table
+from search_spaces.table import Cell, Published, Table, is_backbone
 from sweeps.engine.records import EvaluationRecord, RunFolder, RunRecord, Store
 from sweeps.engine.statistics.comparisons import holm
 from sweeps.engine.statistics.intervals import Covers, Estimate, accuracy, difference, pooled_spread
@@ -101,8 +101,9 @@ class CellResult:
         return next((value for value in self.cell.published if self._comparable(value)), None)
 
     def _comparable(self, printed: Published) -> bool:
-        ours = self.cell.run.method.backbone.label()
-        if printed.backbone is not None and _plain(printed.backbone) != _plain(ours):
+        if printed.backbone is not None and not is_backbone(self.cell.run.method.backbone.label(), printed.backbone):
+            return False
+        if printed.trained is not None and _known_as(printed.trained) != _known_as(self.cell.run.data.dataset):
             return False
         return _known_as(printed.dataset) == _known_as(self.dataset, self.cell.evaluation.max_seconds)
 

@@ -1,9 +1,9 @@
 """Which of the runs of a plan are launched again after a failure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from sweeps.engine.failures import Failure, Kind
+from sweeps.engine.failures import Failure, Kind, failure_of_death, not_started
 from sweeps.engine.plan import Plan, PlannedRun
 from sweeps.engine.records import RunFolder
 from sweeps.engine.results import UnreadableResultError
@@ -53,6 +53,23 @@ def without(plan: Plan, left_out: Collection[PlannedRun]) -> Plan:
     """The plan less runs that are left alone; no other run may wait for one of them."""
     keys = {planned.key for planned in left_out}
     return _only(plan, {planned.key for planned in plan.runs if planned.key not in keys})
+
+
+def after_kill(before: Plan, now: Plan, kills: Mapping[str, int], told: str, *, most: int) -> Plan:
+    """What is launched after Ray has killed a worker for memory: of the runs of ``before`` those that ``now`` lack
+    something, less those that were at work at more than ``most`` kills, which fail, and those that wait for them.
+
+    ``kills``: by key, how often a run was at work when that happened; ``told``: what Ray said of it.
+    """
+    keys = {planned.key for planned in before.runs}
+    gone: dict[str, PlannedRun] = {}
+    for planned in now.runs:
+        waits = [need for need in planned.needs if need in gone]
+        if planned.key not in keys or waits or (not planned.done and kills.get(planned.key, 0) > most):
+            gone[planned.key] = planned
+        if planned.key in keys and planned.key in gone:
+            planned.folder.write_failure(not_started(waits) if waits else failure_of_death(told))
+    return without(now, gone.values())
 
 
 def _only(plan: Plan, wanted: Collection[str]) -> Plan:

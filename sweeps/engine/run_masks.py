@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from fsar_core.checkpoint import latest_checkpoint, read_state
+from fsar_core.checkpoint import read_state
 from fsar_core.config import RunConfig
 from fsar_core.data.clip_index import ClipIndex
 from fsar_core.data.datasets import DatasetPlace
 from fsar_core.data.mask_store import MaskError, MaskStore
 from fsar_core.mask_settings import MaskSettings
+from sweeps.engine.newest_checkpoint import of_newest
 from sweeps.engine.plan import Plan
 from sweeps.engine.records import RunFolder
 
@@ -53,8 +54,8 @@ def recorded_masks(folder: RunFolder) -> str | None:
     record = folder.record()
     if record is not None:
         return record.masks
-    checkpoint = latest_checkpoint(folder.checkpoints)
-    return None if checkpoint is None else read_state(checkpoint)["caller"].get("masks")
+    state = of_newest(folder.checkpoints, read_state)
+    return None if state is None else state["caller"].get("masks")
 
 
 def other_masks(folder: RunFolder, before: str, now: str) -> str:

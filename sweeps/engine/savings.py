@@ -39,12 +39,6 @@ class Savings(Frozen):
     trainings_without_speed: int
     """Are in none of the seconds."""
 
-    def hours_saved(self) -> float:
-        """One run at a time."""
-        apart, joint = self.table_by_table, self.together
-        clips = (apart.clip_seconds or 0.0) - (joint.clip_seconds or 0.0)
-        return (apart.training_seconds - joint.training_seconds + clips) / 3600
-
 
 def needed_by(wanted: Wanted, plan: Plan) -> dict[str, dict[str, PlannedRun]]:
     """By table, all its runs by key, those that others need first included."""

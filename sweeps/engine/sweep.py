@@ -1,8 +1,9 @@
 """A sweep over tables, without a command line: compare with what is recorded, run, record, show."""
 
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.console import Console
 from fsar_core.frozen import content_id
 from search_spaces.table import RecipeOf, Table
 from sweeps.engine.artifacts import artifacts
+from sweeps.engine.failures import KilledForMemoryError
 from sweeps.engine.formats import terminal
 from sweeps.engine.locks import sweep_locks
 from sweeps.engine.node_frames import decode
@@ -17,7 +19,7 @@ from sweeps.engine.plan import Plan, asked, make_plan
 from sweeps.engine.records import Origin, Store, write_aside
 from sweeps.engine.request import Prepared, Request, Wanted, prepare
 from sweeps.engine.results import TableResult, collect_all
-from sweeps.engine.retry import held_back, without
+from sweeps.engine.retry import after_kill, held_back, without
 from sweeps.engine.run_masks import mask_conflicts
 from sweeps.engine.site import BadRequest
 from sweeps.engine.tracking import Tracking, TrackingError
@@ -50,9 +52,9 @@ class Sweep:
         repetition = f"-repetition{generation}" if generation else ""
         return f"{self.prepared.dataset}-{self.prepared.preset}{repetition}"
 
-    def folder(self, table: Table) -> Path:
-        """Of a table's files."""
-        return self.prepared.site.storage / "tables" / table.name / self.label()
+    def folder(self, table: str) -> Path:
+        """Of a table's files, by its name."""
+        return self.prepared.site.storage / "tables" / table / self.label()
 
     def results(self) -> tuple[TableResult, ...]:
         """What is recorded now."""
@@ -70,7 +72,7 @@ def planned(request: Request, tables_of: Tables, display: Display) -> Sweep:
         return asked((cell for table in tables for cell in table.cells), (0,))
 
     prepared = prepare(request, display, asks)
-    return _compared(prepared, tuple(tables))
+    return _compared(prepared, tuple(tables), of_masks=not request.only_recorded)
 
 
 def run_tables(request: Request, tables_of: Tables, console: Console, choose: Choose | None = None) -> bool:
@@ -85,10 +87,10 @@ def run_tables(request: Request, tables_of: Tables, console: Console, choose: Ch
             sweep = _compared(sweep.prepared, sweep.tables)  # another driver may have ended in between
             tracking = opened_tracking(sweep.prepared)
             plan = _hopeful(sweep.plan, console) if choose is None else choose(sweep.plan)
-            _train(plan, sweep.prepared, tracking, display)
+            _train(plan, sweep, tracking, display)
+            sweep = replace(sweep, plan=_plan(sweep.prepared, sweep.tables, sweep.store))
             results = sweep.results()
-            for result in results:
-                write_files(result, sweep.folder(result.table))
+            _write(results, sweep, display)
             pages, trouble = _record(results, sweep, tracking, display)
     _show_all(results, sweep, pages, console)
     if trouble is not None:
@@ -111,28 +113,47 @@ def _hopeful(plan: Plan, console: Console) -> Plan:
     return without(plan, held)
 
 
+def _write(results: Sequence[TableResult], sweep: Sweep, display: Display) -> None:
+    count = display.counting("writing tables")
+    for done, result in enumerate(results, start=1):
+        write_files(result, sweep.folder(result.table.name))
+        count(done, len(results))
+
+
 def _show_all(results: Sequence[TableResult], sweep: Sweep, pages: Sequence[str], console: Console) -> None:
     """Few tables whole, many as a list."""
     if len(results) > _SHOWN_WHOLE:
         from sweeps.engine.status import status
 
         console.print(status(results, sweep.plan))
+        where = f"files   {sweep.folder('<table>')}/table.{{md,csv,tex,html}}\nMLflow  {pages[0].partition('/#/')[0]}"
+        console.print(where, highlight=False, markup=False, soft_wrap=True)
         return
     for result, page in zip(results, pages, strict=True):
-        show(result, sweep.folder(result.table), page, console)
+        show(result, sweep.folder(result.table.name), page, console)
 
 
-def _train(plan: Plan, prepared: Prepared, tracking: Tracking, display: Display) -> None:
+def _train(plan: Plan, sweep: Sweep, tracking: Tracking, display: Display) -> None:
+    """Where Ray kills a worker for memory, Tune ends with it: then the rest is launched again."""
     if plan.complete():
         return
+    prepared = sweep.prepared
     decode(plan, prepared, display)
     from sweeps.engine.launch import ray_session, run_plan  # Ray takes a second to import
 
-    todo = plan.todo()
-    steps = sum(planned.steps_left for planned in todo)
-    with ray_session(prepared.site):
-        watcher = RunWatcher(display, tracking, runs=len(todo), steps=steps)
-        run_plan(plan, prepared.site, origin(prepared), watcher)
+    kills: Counter[str] = Counter()
+    while not plan.complete():
+        todo = plan.todo()
+        watcher = RunWatcher(display, tracking, runs=len(todo), steps=sum(planned.steps_left for planned in todo))
+        try:
+            with ray_session(prepared.site):
+                run_plan(plan, prepared.site, origin(prepared), watcher)
+            return
+        except KilledForMemoryError as killed:
+            display.console.print(f"a worker was killed: {killed.told.splitlines()[0]}", highlight=False, markup=False)
+            kills.update(killed.at_work)
+            now = _plan(prepared, sweep.tables, sweep.store)
+            plan = after_kill(plan, now, kills, killed.told, most=prepared.site.retries)
 
 
 def _record(
@@ -143,9 +164,7 @@ def _record(
     links: list[str] = []
     count = display.counting("recording tables")
     try:
-        for planned in sweep.plan.runs:
-            if planned.folder.record() is not None:
-                tracking.record_run(planned.key, planned.folder)
+        tracking.record_runs({own.key: own.folder for own in sweep.plan.runs if own.folder.has_record()})
         for done, result in enumerate(results, start=1):
             key = _launch_key(result, sweep.store)
             parent = tracking.record_table(result, key, prepared.dataset, prepared.preset, sweep.store.generation)
@@ -202,22 +221,26 @@ def git_commit() -> str:
     return f"{commit}+changes" if changes else commit
 
 
-def _compared(prepared: Prepared, tables: tuple[Table, ...]) -> Sweep:
+def _compared(prepared: Prepared, tables: tuple[Table, ...], *, of_masks: bool = True) -> Sweep:
     """Raises BadRequest where recorded runs saw other masks than those of now."""
     store, plan = _store_and_plan(prepared, tables)
-    conflicts = mask_conflicts(plan)
+    conflicts = mask_conflicts(plan) if of_masks else []
     if conflicts:
         raise BadRequest(conflicts)
     return Sweep(prepared=prepared, tables=tables, store=store, plan=plan)
 
 
+def _plan(prepared: Prepared, tables: Sequence[Table], store: Store) -> Plan:
+    cells = (cell for table in tables for cell in table.cells)
+    return make_plan(asked(cells, prepared.seeds), store, prepared.fingerprints())
+
+
 def _store_and_plan(prepared: Prepared, tables: Sequence[Table]) -> tuple[Store, Plan]:
     """The record, or with ``fresh`` the first repetition that is not complete."""
-    cells = [cell for table in tables for cell in table.cells]
     root, generation = prepared.site.storage, 1 if prepared.fresh else 0
     while True:
         store = Store(root, generation)
-        plan = make_plan(asked(cells, prepared.seeds), store, prepared.fingerprints())
+        plan = _plan(prepared, tables, store)
         if not prepared.fresh or not plan.complete():
             return store, plan
         generation += 1

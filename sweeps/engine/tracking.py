@@ -1,7 +1,7 @@
 """The record in MLflow: runs, tables, cells. Filled from files by the driver alone; doing it again changes nothing."""
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from sweeps.engine.tracking_connection import (
 )
 from sweeps.engine.tracking_fields import measurements, metric_name, params, run_name, summary, tags
 from sweeps.engine.tracking_notes import run_link, run_note
-from sweeps.engine.tracking_rows import Row, remember, row_of, rows_of
+from sweeps.engine.tracking_rows import Row, remember, remembered_at, row_of, rows_of
 from sweeps.engine.tracking_tables import TableWriter
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Tracking", "TrackingError", "prepare"]
 _PAGE = 500
+_LOOKED_UP = 100
+"""Remembered rows, of a launch."""
 _RUNS = "runs"
 
 
@@ -57,13 +59,17 @@ class Tracking:
         self.client = connect(uri)
         self._experiments: dict[str, str] = {}
         self._known: dict[str, _Known] | None = None
+        self._confirmed: set[str] = set()
         self._last_step: dict[str, int] = {}
         self._name: str | None = None
 
-    def known_runs(self) -> dict[str, str]:
-        """MLflow's id of every training by its key in the store; searched once, in pages."""
+    def record_runs(self, folders: Mapping[str, RunFolder]) -> None:
+        """As ``record_run``, for many by their keys in the store: what the folders remember is looked up in one search,
+        where ``record_run`` alone searches the whole store."""
         with reaching(self.uri):
-            return {key: known.run_id for key, known in self._runs().items()}
+            self._confirm(folders.values())
+        for key, folder in folders.items():
+            self.record_run(key, folder)
 
     def record_run(self, store_key: str, folder: RunFolder) -> str | None:
         """Adds what the folder holds and MLflow does not: the training, each finished evaluation. Gives MLflow's id.
@@ -73,11 +79,11 @@ class Tracking:
         with reaching(self.uri):
             files, training = digests(folder)
             row = row_of(folder, self._store())
-            if row is not None and row.files == files:
+            if row is not None and row.files == files and row.run_id in self._confirmed:
                 return row.run_id
             known = self._runs().get(store_key)
             if known is not None and known.files == files:
-                remember(folder, Row(store=self._store(), run_id=known.run_id, files=files))
+                self._remember(folder, known)
                 return known.run_id
             record = folder.record()
             if record is None:
@@ -87,7 +93,7 @@ class Tracking:
             self.client.set_tag(known.run_id, "fsar.files", files)  # last: a driver killed before starts over
             known.files, known.training, known.status = files, training, "FINISHED"
             known.new = False
-            remember(folder, Row(store=self._store(), run_id=known.run_id, files=files))
+            self._remember(folder, known)
             return known.run_id
 
     def progress(self, store_key: str, run: RunConfig, points: Sequence[Point]) -> None:
@@ -116,7 +122,8 @@ class Tracking:
         """
         with reaching(self.uri), locked(self.uri):
             runs = self.experiment(_RUNS)
-            rows = rows_of(result, self._store())
+            self._confirm({seed.key: seed.folder for cell in result.cells for seed in cell.seeds}.values())
+            rows = rows_of(result, self._store(), self._confirmed)
             rows = {key: known.run_id for key, known in self._runs().items()} if rows is None else rows
             links = {key: (run_id, run_link(runs, run_id)) for key, run_id in rows.items()}
             experiment = self.experiment(result.table.name)
@@ -134,6 +141,24 @@ class Tracking:
             found = self.client.get_experiment(self.experiment(_RUNS))
             self._name = content_id(hide_credentials(self.uri), found.experiment_id, str(found.creation_time))
         return self._name
+
+    def _remember(self, folder: RunFolder, known: _Known) -> None:
+        remember(folder, Row(store=self._store(), run_id=known.run_id, files=known.files))
+        self._confirmed.add(known.run_id)
+
+    def _confirm(self, folders: Iterable[RunFolder]) -> None:
+        """Which remembered rows stand in MLflow as they are remembered: one may have been deleted by hand, or be newer
+        than the backup that a database was restored from. MLflow reads all of a row, so that of many the newest are
+        looked up, which a backup lacks first; if these stand, the older ones are taken to stand too."""
+        found = (row_of(folder, self._store()) for folder in sorted(folders, key=remembered_at, reverse=True))
+        rows = [row for row in found if row is not None and row.run_id not in self._confirmed]
+        files = {row.run_id: row.files for row in rows[:_LOOKED_UP]}
+        if not files:
+            return
+        these = f"attributes.run_id IN ({', '.join(map(repr, files))})"
+        there = self.client.search_runs([self.experiment(_RUNS)], these, max_results=_LOOKED_UP)
+        stand = {run.info.run_id for run in there if _seen(run).files == files[run.info.run_id]}
+        self._confirmed |= {row.run_id for row in rows} if stand == files.keys() else stand
 
     def _runs(self) -> dict[str, _Known]:
         if self._known is None:

@@ -141,6 +141,7 @@ class TableWriter:
 
 def _numbers(result: TableResult, cell: CellResult) -> dict[str, float | None]:
     """Fractions. An unfinished cell shows what its finished seeds give."""
+    printed = cell.printed or next(iter(cell.cell.published), None)  # the one that ``delta`` is of, if it has any
     mean, ci95, _, p = result.difference(cell) or (None, None, None, None)
     return {
         "accuracy": cell.accuracy,
@@ -149,6 +150,6 @@ def _numbers(result: TableResult, cell: CellResult) -> dict[str, float | None]:
         "difference": mean,
         "difference_ci95": ci95,
         "difference_p_holm": p,
-        "published": next((value.percent / 100 for value in cell.cell.published), None),
+        "published": None if printed is None else printed.percent / 100,
         "delta": cell.printed_minus_ours,
     }

@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fsar_core.checkpoint import checkpoint_step, latest_checkpoint
+from fsar_core.checkpoint import checkpoint_step
 from sweeps.engine.failures import Failure, Kind
 from sweeps.engine.find_cell import cell_name
 from sweeps.engine.import_words import imported_from
 from sweeps.engine.moments import ago, length, utc
+from sweeps.engine.newest_checkpoint import of_newest
+from sweeps.engine.printable import printable
 from sweeps.engine.records import EvaluationRecord, RunFolder
 from sweeps.engine.results import CellResult, SeedResult, TableResult
 from sweeps.engine.retry import last_failure
@@ -31,20 +34,21 @@ _MEND: dict[Kind, str] = {
 _STYLE = {"done": "bold green", "pending": "bold yellow", "failed": "bold red"}
 
 
-def explain(result: TableResult, cell: CellResult, *, full: bool) -> RenderableType:
-    """For a terminal. ``full``: the whole traceback, not only its end.
+def explain(result: TableResult, cell: CellResult, *, full: bool, flags: str = "") -> RenderableType:
+    """For a terminal. ``full``: the whole traceback, not only its end. ``flags``: what the commands that it names need.
 
     Raises UnreadableResultError for a damaged failure.
     """
     head = Text.assemble((cell_name(result, cell), "bold"), "  ", (cell.state, _STYLE[cell.state]))
-    return Group(head, *(_Seed(result, cell, seed, full=full).shown() for seed in cell.seeds))
+    return Group(head, *(_Seed(result, cell, seed, full=full, flags=flags).shown() for seed in cell.seeds))
 
 
 class _Seed:
     """One seed of one cell, in words."""
 
-    def __init__(self, result: TableResult, cell: CellResult, seed: SeedResult, *, full: bool) -> None:
+    def __init__(self, result: TableResult, cell: CellResult, seed: SeedResult, *, full: bool, flags: str) -> None:
         self._result, self._cell, self._seed, self._full = result, cell, seed, full
+        self._named = " ".join(part for part in (result.table.name, flags) if part)
         self._run, self._folder = cell.cell.run.with_seed(seed.seed), seed.folder
         self._failure = last_failure(seed.folder) if seed.state == "failed" else None
         self._now = time.time_ns() // 1_000_000
@@ -97,11 +101,11 @@ class _Seed:
         yield "from", str(file.relative_to(self._folder.path))
 
     def _progress(self) -> str:
-        steps, checkpoint = self._run.training.steps, latest_checkpoint(self._folder.checkpoints)
+        steps, newest = self._run.training.steps, of_newest(self._folder.checkpoints, _step_and_time)
         reached = self._failure.step if self._failure else None
-        if checkpoint is None:
+        if newest is None:
             return f"{reached or 0} of {steps}, no checkpoint"
-        kept, saved = checkpoint_step(checkpoint), checkpoint.stat().st_mtime_ns // 1_000_000
+        kept, saved = newest
         return f"{max(reached or 0, kept)} of {steps}; the newest checkpoint is of step {kept}, {ago(saved, self._now)}"
 
     def _trace(self, failure: Failure) -> list[RenderableType]:
@@ -117,7 +121,7 @@ class _Seed:
             yield "needs", f"{key}, {why}"
 
     def _to_do(self) -> str:
-        failure, table = self._failure, self._result.table.name
+        failure, table = self._failure, self._named
         if failure is not None:
             again = f"; it failed {failure.attempts} times in this way" if failure.attempts > 1 else ""
             return f"{_MEND[failure.kind]} `fsar retry {table} --only {failure.kind}`{again}"
@@ -135,6 +139,11 @@ class _Seed:
         return [key for key in keys if not (self._folder.path.parent / key / "run.json").exists()]
 
 
+def _step_and_time(checkpoint: Path) -> tuple[int, int]:
+    """The time in ms."""
+    return checkpoint_step(checkpoint), checkpoint.stat().st_mtime_ns // 1_000_000
+
+
 def _failed(failure: Failure) -> Iterator[tuple[str, str]]:
     place = ", ".join(part for part in (failure.host, failure.device) if part)
     yield "where", f"{place or 'not known'}, code {failure.git_commit or 'not known'}"
@@ -147,7 +156,7 @@ def _failed(failure: Failure) -> Iterator[tuple[str, str]]:
 def _block(title: str, lines: list[str]) -> list[RenderableType]:
     if not lines:
         return []
-    body = Text("\n".join(_printable(line) for line in lines))
+    body = Text("\n".join(printable(line) for line in lines))
     return [Text(title, style="dim"), Padding(body, (0, 0, 0, 2), expand=False)]
 
 
@@ -156,10 +165,5 @@ def _pairs(pairs: Iterable[tuple[str, str]], style: str = "") -> RenderableType:
     grid.add_column(style="dim", width=10)
     grid.add_column(style=style, overflow="fold")
     for name, text in pairs:
-        grid.add_row(name, Text(_printable(text)))
+        grid.add_row(name, Text(printable(text)))
     return grid
-
-
-def _printable(text: str) -> str:
-    """Nothing in a file moves the cursor of a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.replace("\t", "    "))

@@ -161,9 +161,8 @@ def _log_a_table(uri: str, store: Store) -> tuple[TableResult, str, str, str, st
     result = collect(table, (0, 1), store, PRINTS)
     prepare(uri)
     tracking = Tracking(uri)
-    for seed in result.cells[1].seeds:
-        tracking.record_run(seed.key, seed.folder)
-    training = tracking.known_runs()[result.cells[1].seeds[0].key]
+    training, *_ = (tracking.record_run(seed.key, seed.folder) for seed in result.cells[1].seeds)
+    assert training is not None
     parent = tracking.record_table(result, "pages", "motionshapes", "smoke")
     client = MlflowClient(uri)
     experiment = client.get_run(parent).info.experiment_id

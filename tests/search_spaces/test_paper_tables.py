@@ -97,6 +97,13 @@ def test_columns_that_ask_for_different_numbers_stay_apart(substituted: dict[str
     assert {cell.evaluation.max_seconds for cell in table.cells} == {3.0, 5.0, None}
 
 
+def test_the_papers_own_data_are_no_substitute() -> None:
+    table = paper_table("sgtm/table5", clean, "kinetics100")
+    (note,) = (note for note in table.notes if "instead of" in note)
+    assert "instead of UCF101:" in note
+    assert not any("instead of" in note for note in paper_table("sgtm/table3", clean, "kinetics100").notes)
+
+
 def test_tests_on_other_data_keep_their_training(own_data: dict[str, Table], substituted: dict[str, Table]) -> None:
     cells = {cell.row: cell for cell in own_data["vim/fig21"].cells if cell.evaluation.dataset == "hmdb51"}
     assert {cell.run.data.dataset for cell in cells.values()} == {"kinetics100"}

@@ -96,7 +96,8 @@ class TestRuns:
 
     def test_two_drivers_make_one_run_of_a_shared_training(self, uri: str, store: Store) -> None:
         found, first, second = finished(store, run_config()), Tracking(uri), Tracking(uri)
-        assert first.known_runs() == second.known_runs() == {}
+        for tracking in (first, second):
+            assert tracking.record_run(*folder_of(store, run_config(seed=9))) is None  # both have looked
         assert first.record_run(*found) == second.record_run(*found)
         assert len(runs(uri)) == 1
 
@@ -118,7 +119,7 @@ class TestRuns:
         assert len(MlflowClient(uri).get_metric_history(logged.info.run_id, "train/loss")) == 6
         assert "test/5way1shot/accuracy" in logged.data.metrics
 
-    def test_known_runs_are_all_found_across_pages(
+    def test_begun_runs_are_all_found_across_pages(
         self, uri: str, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         tracking = Tracking(uri)
@@ -126,7 +127,9 @@ class TestRuns:
         for seed, key in enumerate(keys):
             tracking.progress(key, run_config(seed=seed), train_record(run_config()).history[:1])
         monkeypatch.setattr("sweeps.engine.tracking._PAGE", 2)
-        assert set(Tracking(uri).known_runs()) == set(keys)
+        later = Tracking(uri)
+        found = [later.record_run(*folder_of(store, run_config(seed=seed))) for seed in range(5)]
+        assert dict(zip(found, keys, strict=True)) == {r.info.run_id: r.data.tags["fsar.key"] for r in runs(uri)}
 
 
 class TestProgress:
@@ -201,13 +204,16 @@ class TestFields:
 
 
 class TestReaching:
-    def test_a_server_that_is_down_is_named_without_its_password(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_server_that_is_down_is_named_without_its_password(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         uri = f"http://me:secret@127.0.0.1:{port}"
-        for call in (partial(prepare, uri), Tracking(uri).known_runs):
+        folders = dict([folder_of(store, run_config())])
+        for call in (partial(prepare, uri), partial(Tracking(uri).record_runs, folders)):
             with pytest.raises(TrackingError, match="launch again") as caught:
                 call()
             assert f"127.0.0.1:{port}" in str(caught.value)

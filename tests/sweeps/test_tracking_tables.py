@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from search_spaces.table import Table
+from search_spaces.table import Published, Table
 from sweeps.engine.failures import Failure
 from sweeps.engine.records import Store
 from sweeps.engine.results import TableResult, collect
@@ -64,6 +64,20 @@ def test_values_printed_on_other_data_have_no_delta(uri: str, store: Store) -> N
     (bimhm,) = [r for r in runs(uri, "strm/table2") if r.data.tags.get("row") == "bimhm"]
     assert bimhm.data.metrics["published"] == pytest.approx(0.452)
     assert "delta" not in bimhm.data.metrics
+
+
+def test_of_several_printed_values_the_one_that_delta_is_of_is_shown(uri: str, store: Store) -> None:
+    table = small_table(printed_on="motionshapes")
+    fill(store, table)
+    cells = list(table.cells)
+    elsewhere = Published(percent=80.1, dataset="UCF101", source="STRM, table 2")
+    cells[1] = cells[1].model_copy(update={"published": (elsewhere, *cells[1].published)})
+    table = table.model_copy(update={"cells": tuple(cells)})
+    Tracking(uri).record_table(result_of(store, table), LAUNCH, "motionshapes", "smoke")
+    (bimhm,) = [r for r in runs(uri, "strm/table2") if r.data.tags.get("row") == "bimhm"]
+    metrics = bimhm.data.metrics
+    assert metrics["published"] == pytest.approx(0.452)
+    assert metrics["delta"] == pytest.approx(metrics["published"] - metrics["accuracy"])
 
 
 def test_launching_again_changes_nothing(uri: str, store: Store) -> None:
