@@ -274,7 +274,8 @@ def test_an_unknown_name_tells_of_both_kinds(tmp_path: Path, root: Path, lists: 
     for name in ("nothing", "../mine"):
         with pytest.raises(BadRequest) as refusal:
             site_of(tmp_path).place(name)
-        assert "it has: other; imported are: mine. Run `fsar data import" in str(refusal.value)
+        near = "" if name == "nothing" else " Did you mean 'mine'?"
+        assert f"it has: other; imported are: mine.{near} Run `fsar data import" in str(refusal.value)
 
 
 def test_a_damaged_manifest_is_refused(tmp_path: Path, root: Path, lists: Path) -> None:
