@@ -52,7 +52,7 @@ def test_a_plan_announces_it(tmp_path: Path) -> None:
     assert "Weights: chosen on held-out training clips; the best of 4 looks at the test videos (20 episodes" in output
     assert "‡ weights chosen on test: of many looks at the test videos the best was kept" in output
     plain = " ".join(launched(site, "--dry-run").output.split())
-    assert "weights chosen on held-out training clips; chosen on val (50 episodes each look)" in plain
+    assert "Weights: chosen on held-out training clips; chosen on val (50 episodes each look)" in plain
     assert "‡" not in plain
 
 
