@@ -143,7 +143,7 @@ def test_another_seed_keeps_all_else_and_shares_what_is_needed_first() -> None:
     assert other.needs == run.needs != ()
     assert other.run_id() != run.run_id()
     assert other.with_seed(0) == run
-    with pytest.raises(ValidationError, match="seed"):
+    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         run.with_seed(-1)
 
 

@@ -148,7 +148,7 @@ def test_a_build_that_was_killed_goes_on_with_what_is_missing(
     (folder / "manifest.json").unlink()
     (folder / "shard-00001.arrow").write_bytes((folder / "shard-00001.arrow").read_bytes()[:1000])  # half-written
     (folder / "shard-00003.json").unlink()  # renamed, but not yet recorded
-    abandoned = folder / "shard-00004.arrow.aside-1-aa"
+    abandoned = folder / "shard-00004.arrow.aside-1-0123abcd"
     abandoned.touch()
     os.utime(abandoned, (0, 0))
     names = decoded(monkeypatch)
