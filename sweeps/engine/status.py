@@ -22,7 +22,8 @@ def status(results: Sequence[TableResult], plan: Plan, now_ms: int | None = None
     lines = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for head in ("table", "cells done", "pending", "failed", "trained", "begun", "steps", "last change"):
         counts = head in ("pending", "trained", "begun", "steps")
-        lines.add_column(head, justify="right" if counts else "left", no_wrap=head != "failed", overflow="fold")
+        justify = "right" if counts else "left"
+        lines.add_column(head, justify=justify, no_wrap=head != "failed", overflow="fold", min_width=len(head))
     for name, own in tables.items():
         lines.add_row(*_line(name, own, now))
     if len(tables) > 1:
