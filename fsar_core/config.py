@@ -128,7 +128,7 @@ class RunConfig(Frozen):
 
 
 class EvalConfig(Frozen):
-    """What is measured on a run's weights, always on ``test``."""
+    """What is measured on a run's weights: on ``test`` classes what is reported, on ``val`` what is chosen from."""
 
     dataset: str | None = None
     """None: the run's own."""
@@ -144,9 +144,20 @@ class EvalConfig(Frozen):
     method: MethodConfig | None = None
     """None: the run's method. Else the one that is measured, with the run's weights."""
     max_seconds: float | None = Field(default=None, gt=0)
-    """Only test clips that last at most so long (SSv2-3s and SSv2-5s of I2ST). None: all."""
+    """Only clips that last at most so long (SSv2-3s and SSv2-5s of I2ST). None: all."""
+    split: Literal["test", "val"] = "test"
+    """Whose clips are asked and shown. ``val`` can only be that of the run's own data set."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"max_seconds"})
+    later: ClassVar[frozenset[str]] = frozenset({"max_seconds", "split"})
+
+    @model_validator(mode="after")
+    def _chooses_at_home(self) -> Self:
+        if self.split == "val" and self.dataset is not None:
+            raise ValueError(
+                f"split 'val' is what a run is chosen by, so that it must be of the run's own data; dataset must be "
+                f"left out or split be 'test', got dataset {self.dataset!r}"
+            )
+        return self
 
     def eval_id(self, run: RunConfig) -> str:
         """16 hexadecimal digits of the run's id and the canonical JSON."""

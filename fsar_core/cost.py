@@ -74,5 +74,12 @@ def parameters_in_tests(run: RunConfig, *, classes: int = BASE_CLASSES) -> int:
         return _count(run.method.for_test().build(frames=run.data.frames, crop=run.data.crop, classes=classes))
 
 
+def trainable_parameters(run: RunConfig, *, classes: int = BASE_CLASSES) -> int:
+    """``Cost.trainable`` alone, which takes no episode."""
+    with torch.device("meta"):
+        method = run.method.build(frames=run.data.frames, crop=run.data.crop, classes=classes)
+    return _count(method, trainable=True)
+
+
 def _count(module: nn.Module, *, trainable: bool = False) -> int:
     return sum(own.numel() for own in module.parameters() if own.requires_grad or not trainable)

@@ -63,8 +63,11 @@ def evaluate(
 def episodes_of(source: ClipSource, config: EvalConfig) -> EpisodeList:
     """The episodes of a measurement. Those of short clips have a name, and so draws, of their own.
 
-    Raises ValueError where classes or clips are too few, or the length of a clip is not known.
+    ``source`` are the clips of ``config.split``. Raises ValueError if they are others, where classes or clips are too
+    few, or the length of a clip is not known.
     """
+    if source.split != config.split:
+        raise ValueError(f"the evaluation is of split {config.split!r}, but the clips are of {source.split!r}")
     drawn_from = subset_of(source, config)
     drawn = fixed_episodes(
         drawn_from.members,

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 
+from fsar_core.features import FeatureStore
 from fsar_core.precision import Precision
 
 Recompute = Literal["auto", "never", "always"]
@@ -29,3 +30,5 @@ class Execution:
     """Of the GPU's memory, what this training may take."""
     prefetch: int = 2
     """Batches that a thread prepares ahead; 0: none, each is prepared when it is needed."""
+    features: FeatureStore | None = None
+    """Where trainings whose first steps never change find the outputs of these; None: each makes its own."""

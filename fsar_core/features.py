@@ -1,4 +1,6 @@
-"""What a test knows of every clip, kept on disk: later evaluations of the same weights decode and embed nothing.
+"""What is known of every clip by weights that stay, kept on disk: whoever comes later decodes and embeds nothing.
+
+Tests read it, and trainings whose first steps never change.
 
 A table is named by all that it depends on and nothing else: the weights and settings of the parts that lead to it, the
 clips, how their pixels are made, the precision, the code. Heads are none of that, so that methods that differ in heads
@@ -11,12 +13,13 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -73,8 +76,35 @@ class FeatureStore:
                 known |= self._kept(keys[name], {name: made[name]})
         return known
 
+    def of_step(
+        self, method: Method, source: ClipSource, device: torch.device, name: str, precision: Precision = "fp32"
+    ) -> Tensor:
+        """(clips, ...) outputs of one step, in main memory, in half precision where that loses nothing.
+
+        Where the table is kept, these are pages of its file, which all processes on the machine share. One of them
+        makes a missing table; those that ask for it meanwhile wait.
+        """
+        key = _key(method, _upstream(method, name), _facts(source, device, None, precision))
+        found = self._stored(key)
+        if found is None:
+            with self._alone(key):
+                found = self._stored(key)
+                if found is None:
+                    made = embed_clips(method, source, device, names=(name,), sampling=None, precision=precision)
+                    self._kept(key, made)
+                    found = self._stored(key) or made
+        return found[name].cpu()
+
     def _read(self, key: str, device: torch.device) -> dict[str, Tensor] | None:
-        """None where it is not there. A damaged file is removed: it is made again."""
+        """In float32, on ``device`` if it fits there. None where it is not there."""
+        stored = self._stored(key)
+        if stored is None:
+            return None
+        place = home(sum(4 * own.numel() for own in stored.values()), device)
+        return {name: own.to(place, torch.float32) for name, own in stored.items()}
+
+    def _stored(self, key: str) -> dict[str, Tensor] | None:
+        """Pages of its file. None where it is not there. A damaged file is removed: it is made again."""
         path = self._path(key)
         try:
             with safe_open(path, framework="pt") as file:
@@ -90,8 +120,7 @@ class FeatureStore:
             return None
         with suppress(FileNotFoundError):  # another process may have made room meanwhile; what is open stays
             os.utime(path)
-        place = home(sum(4 * own.numel() for own in stored.values()), device)
-        return {name: own.to(place, torch.float32) for name, own in stored.items()}
+        return stored
 
     def _kept(self, key: str, tables: dict[str, Tensor]) -> dict[str, Tensor]:
         """Gives ``tables`` back."""
@@ -118,6 +147,14 @@ class FeatureStore:
             path.unlink(missing_ok=True)
             total -= own
         return shutil.disk_usage(self.root).free >= size + _SPARED
+
+    def _alone(self, key: str) -> AbstractContextManager[object]:
+        """While one process makes a table. A few tables share a lock, so that there are never many."""
+        if not self.limit:
+            return nullcontext()
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{content_id(key)[:2]}.lock")
 
     def _path(self, key: str) -> Path:
         return self.root / f"{content_id(key)}{_SUFFIX}"

@@ -193,21 +193,6 @@ class Method(nn.Module):
         """Names of the steps that a prediction needs."""
         return tuple(dict.fromkeys(head.reads for head in self.config.heads))
 
-    def frozen_prefix(self) -> str | None:
-        """The last leading step that training cannot change, if all later parts read nothing before it; else None.
-
-        Its outputs may be computed once per video and passed as ``Clips.given``.
-        """
-        sampler_trains = any(True for _ in self.frame_sampler.parameters())
-        if not self.config.backbone.frozen or sampler_trains or any(loss.needs_frames() for loss in self.config.losses):
-            return None
-        last, later = "backbone", list(self.config.steps)
-        while later and self.wiring.reads[later[0].name] == (last,) and _has_no_weights(self.steps[later[0].name]):
-            last = later.pop(0).name
-        read = {name for step in later for name in self.wiring.reads[step.name]}
-        read |= {part.reads for part in (*self.config.heads, *self.config.losses)}
-        return last if last != "backbone" and read <= {last, *(step.name for step in later)} else None
-
     def _run(self, module: nn.Module, inputs: tuple[Tensor, ...], clips: Clips) -> Tensor:
         """In training, what has batch norms sees supports and queries one after the other."""
         apart = self.training and not self.config.joint_batch_norm and _has_batch_norm(module)
@@ -219,10 +204,6 @@ class Method(nn.Module):
 
 def _has_batch_norm(module: nn.Module) -> bool:
     return any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for part in module.modules())
-
-
-def _has_no_weights(module: nn.Module) -> bool:
-    return not any(True for _ in module.parameters())
 
 
 def _split(outputs: Tensor, way: int, shot: int) -> Features:

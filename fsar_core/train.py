@@ -19,6 +19,7 @@ from fsar_core.data.clip_source import ClipSource
 from fsar_core.episode import Clips
 from fsar_core.execution import Execution
 from fsar_core.fitting import fit
+from fsar_core.given import given_clips
 from fsar_core.method import Method
 from fsar_core.precision import mixed
 from fsar_core.prefetch import Ahead
@@ -141,8 +142,9 @@ def _batches(
     run: RunConfig, train_clips: ClipSource, selecting: ClipSource, execution: Execution, method: Method
 ) -> Batches:
     if run.batches.kind == "episodes":
-        return EpisodeStream(run, train_clips, selecting, execution.device)
-    return ClipStream(run, train_clips, execution.device, method)
+        given = given_clips(run, method, (train_clips, selecting), execution)
+        return EpisodeStream(run, train_clips, selecting, execution.device, given)
+    return ClipStream(run, train_clips, execution.device, given_clips(run, method, (train_clips,), execution))
 
 
 def _optimizer_step(

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from fsar_core.batches import given_step
 from fsar_core.config import ClipBatches, RunConfig
 from fsar_core.episode import Clips, Episode, Shape
+from fsar_core.given import given_step
 from fsar_core.method import Method
 from fsar_core.precision import Precision, mixed
 
@@ -23,15 +23,15 @@ def random_clips(run: RunConfig, method: Method, classes: int, device: torch.dev
     """A batch of noise of the shape in which training gives it to ``method``, with masks that are empty."""
     batches = run.batches
     if isinstance(batches, ClipBatches):
-        return _noise(run, torch.arange(batches.size) % classes, given_step(run, method), method, device)
+        return _noise(run, torch.arange(batches.size) % classes, method, device)
     supports = torch.arange(batches.way).repeat_interleave(batches.shot)
     queries = torch.arange(batches.way).repeat_interleave(batches.queries)
-    clips = _noise(run, torch.cat((supports, queries)) % classes, None, method, device)
+    clips = _noise(run, torch.cat((supports, queries)) % classes, method, device)
     return Episode(**vars(clips), way=batches.way, shot=batches.shot, query_labels=queries.to(device))
 
 
-def _noise(run: RunConfig, class_ids: Tensor, given: str | None, method: Method, device: torch.device) -> Clips:
-    count, frames, crop = len(class_ids), run.data.frames, run.data.crop
+def _noise(run: RunConfig, class_ids: Tensor, method: Method, device: torch.device) -> Clips:
+    count, frames, crop, given = len(class_ids), run.data.frames, run.data.crop, given_step(run)
     drawn = torch.Generator().manual_seed(0)
     one = (frames, 3, crop, crop) if given is None else _size(method.wiring.shapes[given])
     videos = torch.randn((count, *one), generator=drawn)

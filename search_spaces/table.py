@@ -1,5 +1,6 @@
 """A table is an ordered set of cells; a cell is one number: a run, an evaluation, and the printed value if any."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Self
 
@@ -100,8 +101,8 @@ class Table(Frozen):
 
     @model_validator(mode="after")
     def _one_cell_a_place(self) -> Self:
-        places = [(cell.row, cell.column) for cell in self.cells]
-        doubled = sorted({place for place in places if places.count(place) > 1})
+        places = Counter((cell.row, cell.column) for cell in self.cells)
+        doubled = sorted(place for place, count in places.items() if count > 1)
         if doubled:
             raise ValueError(f"each (row, column) once; twice there are {doubled}")
         if self.reference is not None and self.reference not in self.rows():

@@ -109,12 +109,15 @@ class ClipSource:
         Raises MaskError where masks are missing but must not be.
         """
         videos, draws = self._draw(positions, is_query, rng)
-        masks, there = zip(*(self._masks_of(clip) for clip in draws), strict=True)
-        return MaskedVideos(
-            videos=videos,
-            masks=torch.from_numpy(np.stack(masks)),
-            has_mask=torch.from_numpy(np.stack(there)),
-        )
+        masks, has_mask = self._masks_of(draws)
+        return MaskedVideos(videos=videos, masks=masks, has_mask=has_mask)
+
+    def test_masks(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+        """``masks`` and ``has_mask`` of ``MaskedVideos`` for the frames of ``test_videos``, which are not read.
+
+        Raises MaskError where masks are missing but must not be.
+        """
+        return self._masks_of([self._as_in_tests(int(position)) for position in positions])
 
     def mask_fingerprint(self) -> str | None:
         """Of the masks of the whole split, whatever the limit; None where it has none."""
@@ -146,7 +149,23 @@ class ClipSource:
         side = self.config.crop
         return np.empty((videos, self.config.frames, side, side, 3), np.uint8)
 
-    def _masks_of(self, clip: _Drawn) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _as_in_tests(self, position: int) -> _Drawn:
+        found, config = self.clips[position], self.config
+        stored = self._cache.clip(found.name)
+        rng = generator(0, "test frames", position)
+        return _Drawn(
+            name=found.name,
+            picked=frame_indices(config.test_sampling, found.frames, config.frames, rng, found.fps),
+            height=stored.height,
+            width=stored.width,
+            geometry=central(stored.height, stored.width, config.crop),
+        )
+
+    def _masks_of(self, draws: Sequence[_Drawn]) -> tuple[Tensor, Tensor]:
+        masks, there = zip(*(self._masks_of_one(clip) for clip in draws), strict=True)
+        return torch.from_numpy(np.stack(masks)), torch.from_numpy(np.stack(there))
+
+    def _masks_of_one(self, clip: _Drawn) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         if self._masks is None:
             raise ValueError(
                 "the run needs instance masks, but its train clips were opened without: "

@@ -1,6 +1,6 @@
 """Everything about the data that decides a run's result: list, sampling, geometry, augmentation, normalisation."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
@@ -83,3 +83,9 @@ class DataConfig(Frozen):
         random = self.random_crop or self.flip.support > 0 or self.flip.query > 0 or jittered
         still = self.train_sampling == self.test_sampling and not is_random(self.train_sampling)
         return still and not random
+
+    def deterministic(self) -> Self:
+        """Training sees each clip as a test does; where tests draw frames at random, the middle of each segment."""
+        sampling = "segment-centre" if is_random(self.test_sampling) else self.test_sampling
+        still = {"random_crop": False, "flip": Flip(), "jitter": None}
+        return self.model_copy(update={**still, "train_sampling": sampling, "test_sampling": sampling})

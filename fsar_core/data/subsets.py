@@ -1,4 +1,4 @@
-"""Parts of a split: the test clips that are short enough, and fewer clips of each train class."""
+"""Parts of a split: the clips of a test that are short enough, and fewer clips of each train class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def no_longer_than(clips: Sequence[Clip], max_seconds: float, *, per_class: int)
     if unknown:
         named = ", ".join(unknown[:_SHOWN]) + (", ..." if len(unknown) > _SHOWN else "")
         raise ValueError(
-            f"max_seconds = {max_seconds:g} needs the frame rate of every test clip, but {len(unknown)} of "
+            f"max_seconds = {max_seconds:g} needs the frame rate of every {clips[0].split} clip, but {len(unknown)} of "
             f"{len(clips)} have none ({named}); give it where the data set is imported, or leave max_seconds out"
         )
     found: dict[str, list[int]] = {label: [] for label in sorted({clip.label for clip in clips})}

@@ -1,6 +1,7 @@
 """What all frame samplers share."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -14,6 +15,9 @@ Scan = Mapping[str, Tensor]
 
 class FrameSamplerBase(Frozen):
     """A frame sampler's ``Config`` also has ``kind``, ``frames(total) -> int`` and ``build(frames, crop)``."""
+
+    fixed: ClassVar[bool] = False
+    """Whether it always chooses the same frames of a clip: nothing in it is trained, drawn or asks the episode."""
 
     def by_episode(self) -> bool:
         """Whether the frames of a video depend on the supports of its episode, so that none are fixed per video."""

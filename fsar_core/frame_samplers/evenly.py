@@ -1,6 +1,6 @@
 """Evenly spaced frames of those that were decoded: what is left of a method that chooses frames once that is off."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -17,6 +17,7 @@ class Evenly(FrameSampler):
         """Removing VIM's sampler in a test leaves this (VIM, table 17)."""
 
         kind: Literal["evenly"] = "evenly"
+        fixed: ClassVar[bool] = True
         keep: int = Field(default=8, ge=1)
         """T, frames left per clip."""
 

@@ -1,6 +1,6 @@
 """Keep every sampled frame: the frame sampler of all methods that do not choose frames themselves."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -15,6 +15,7 @@ class KeepAll(FrameSampler):
         """No parameters."""
 
         kind: Literal["keep_all"] = "keep_all"
+        fixed: ClassVar[bool] = True
 
         def frames(self, total: int) -> int:
             """Frames left of ``total`` per clip."""

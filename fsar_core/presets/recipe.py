@@ -6,8 +6,7 @@ from pydantic import Field
 
 from fsar_core.backbones import BackboneConfig
 from fsar_core.config import Batches, EpisodeBatches, Need, RunConfig, Selection, Training
-from fsar_core.data.config import DataConfig, Flip
-from fsar_core.data.frame_sampling import is_random
+from fsar_core.data.config import DataConfig
 from fsar_core.frozen import Frozen
 from fsar_core.losses import Classification
 from fsar_core.method import MethodConfig, Step
@@ -65,11 +64,8 @@ class Recipe(Frozen):
             steps=scored(layers),
             losses=(Classification.Config(),),
         )
-        sampling = "segment-centre" if is_random(self.data.test_sampling) else self.data.test_sampling
-        still = {"random_crop": False, "flip": Flip(), "jitter": None}
-        still |= {"train_sampling": sampling, "test_sampling": sampling}
         selection = self.selection.model_copy(update={"keep": "best", "on": "val"})
-        return self._run(method, self.scores, self.data.model_copy(update=still), selection, self.needs)
+        return self._run(method, self.scores, self.data.deterministic(), selection, self.needs)
 
     def with_shot(self, shot: int) -> "Recipe":
         """The recipe for trainings with so many supports per class; queries as published for the nearest number."""

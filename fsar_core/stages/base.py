@@ -10,3 +10,5 @@ class StageBase(Frozen):
 
     inputs: ClassVar[int] = 1
     """How many steps it reads."""
+    fixed: ClassVar[bool] = False
+    """Whether equal inputs always give equal outputs: nothing in it is trained or drawn."""

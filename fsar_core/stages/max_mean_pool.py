@@ -1,6 +1,6 @@
 """STRM's pooling of a map: strongest responses of a few patches. https://github.com/Anirudh257/strm."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ class MaxMeanPool(nn.Module):
         """No parameters."""
 
         kind: Literal["max_mean_pool"] = "max_mean_pool"
+        fixed: ClassVar[bool] = True
         size: int = Field(default=4, ge=1)
         """Patches per side."""
 

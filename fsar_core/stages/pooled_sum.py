@@ -15,6 +15,7 @@ class PooledSum(nn.Module):
         """The paper does not say how the instances are "incorporated" there."""
 
         kind: Literal["pooled_sum"] = "pooled_sum"
+        fixed: ClassVar[bool] = True
         inputs: ClassVar[int] = 2
 
         def gives(self, first: Shape, second: Shape, *, classes: int) -> Shape:

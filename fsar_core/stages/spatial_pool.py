@@ -1,6 +1,6 @@
 """Global average pooling of the backbone's map: one vector per frame."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -15,6 +15,7 @@ class SpatialPool(nn.Module):
         """No parameters."""
 
         kind: Literal["spatial_pool"] = "spatial_pool"
+        fixed: ClassVar[bool] = True
 
         def gives(self, shape: Shape, *, classes: int) -> Shape:
             """Frame features of the same width. Raises ValueError if there is no map to pool."""

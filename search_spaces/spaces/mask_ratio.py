@@ -67,10 +67,21 @@ def space(trial: BaseTrial, recipe: Recipe) -> RunConfig:
     return sgtm.run(recipe, sgtm.sgtm(recipe.backbone, strategy=region, ratio=masked / frames, weight=round(weight, 2)))
 
 
-SPACE = Space(
-    name="mask_ratio",
-    define=space,
-    first=({"region": "ambiguous_visible", "masked_in_2s": 4, "lambda": 0.5},),
+_PAPER: dict[str, Setting] = {"region": "ambiguous_visible", "masked_in_2s": 4, "lambda": 0.5}
+
+SPACES = (
+    Space(
+        name="mask_ratio",
+        define=space,
+        first=(_PAPER,),
+        grid=grid,
+        grid_points=(
+            _PAPER,
+            *(_PAPER | {"masked_in_2s": masked} for masked in (2, 6)),
+            *({"region": "random", "masked_in_1s": masked, "lambda": 0.5} for masked in (2, 4, 6)),
+        ),
+        printed=_TABLES,
+    ),
 )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,10 +14,21 @@ from fsar_core.data.frame_cache import CacheError
 from fsar_core.presets import PRESETS, Recipe
 from search_spaces.space import Space
 from search_spaces.table import Table
+from search_spaces.variants import unknown
 from sweeps.engine.failures import KilledForMemoryError
 from sweeps.engine.plan_view import show_plan
 from sweeps.engine.request import Request
 from sweeps.engine.results import UnreadableResultError
+from sweeps.engine.search_asked import SearchWords, asked_for
+from sweeps.engine.search_flags import (
+    CheapFlag,
+    CostFlag,
+    FinalsFlag,
+    PathFlag,
+    SamplerFlag,
+    SearchFlag,
+    StoppingFlag,
+)
 from sweeps.engine.site import BadRequest
 from sweeps.engine.sweep import Tables, run_tables
 from sweeps.engine.tracking_connection import TrackingError
@@ -45,9 +56,13 @@ JpegFlag = Annotated[
 FreshFlag = Annotated[bool, typer.Option("--fresh", help="Train again what is recorded, beside the record.")]
 
 
-def sweep_script(grid: Grid, space: Space, about: str | None) -> typer.Typer:
-    """A script with two modes: the table of ``grid``, or with ``--search`` a study over ``space``."""
+def sweep_script(spaces: Sequence[Space], about: str | None) -> typer.Typer:
+    """A script with two modes: the papers' grid, or with ``--search`` a study over the space.
+
+    Of several spaces, ``--method`` takes one; the first unless it is named.
+    """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    methods = tuple(space.name.rpartition("/")[2] for space in spaces)
 
     @app.command(help=about)
     def main(  # pyright: ignore[reportUnusedFunction] - typer calls it
@@ -55,13 +70,28 @@ def sweep_script(grid: Grid, space: Space, about: str | None) -> typer.Typer:
         dataset: DatasetFlag = "motionshapes",
         preset: PresetFlag = None,
         seeds: SeedsFlag = 2,
-        search: Annotated[int, typer.Option(help="Instead of the table, try this many points with Optuna.")] = 0,
+        method: Annotated[str, typer.Option(help=f"One of {', '.join(methods)}.", hidden=len(spaces) == 1)] = methods[
+            0
+        ],
+        search: SearchFlag = None,
+        sampler: SamplerFlag = "tpe",
+        cost: CostFlag = None,
+        cheap_first: CheapFlag = 0,
+        finals: FinalsFlag = 3,
+        path: PathFlag = True,
+        stopping: StoppingFlag = True,
         jpeg: JpegFlag = None,
         dry_run: DryRunFlag = False,
         fresh: FreshFlag = False,
     ) -> None:
-        request = Request(site=site, dataset=dataset, preset=preset, seeds=seeds, search=search, fresh=fresh, jpeg=jpeg)
-        ended(lambda console: _carried_out(request, grid, space, console, dry_run=dry_run))
+        asked, faults = asked_for(SearchWords(search, sampler, cost, cheap_first, finals, path, stopping))
+        if method not in methods:
+            faults = (*faults, unknown("method of this sweep", method, methods))
+        request = Request(
+            site=site, dataset=dataset, preset=preset, seeds=seeds, search=asked, fresh=fresh, jpeg=jpeg, faults=faults
+        )
+        space = spaces[methods.index(method)] if method in methods else spaces[0]
+        ended(lambda console: _carried_out(request, space, console, dry_run=dry_run))
 
     return app
 
@@ -106,12 +136,12 @@ def plain_console() -> Console:
     return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "140")))
 
 
-def _carried_out(request: Request, grid: Grid, space: Space, console: Console, *, dry_run: bool) -> bool:
-    if not request.search:
-        return show_tables(request, _alone(request, grid), console, dry_run=dry_run)
+def _carried_out(request: Request, space: Space, console: Console, *, dry_run: bool) -> bool:
+    if request.search is None:
+        return show_tables(request, _alone(request, space.grid), console, dry_run=dry_run)
     from sweeps.engine.search_run import run_search  # Ray takes a second to import
 
-    return run_search(request, space, console, dry_run=dry_run)
+    return run_search(request, space, request.search, console, dry_run=dry_run)
 
 
 def _alone(request: Request, grid: Grid) -> Tables:

@@ -42,7 +42,7 @@ def data_faults(indices: Mapping[str, ClipIndex], wanted: Wanted) -> list[str]:
             index = indices[dataset]
             where = split if dataset == run.data.dataset else f"{split} of {dataset!r}"
             if seconds is not None:
-                faults |= dict.fromkeys(_length_faults(index, where, seconds, way, shot + queries))
+                faults |= dict.fromkeys(_length_faults(index, split, where, seconds, way, shot + queries))
                 continue
             if (dataset, split) not in sizes:
                 sizes[dataset, split] = _sizes(index, split)
@@ -52,13 +52,15 @@ def data_faults(indices: Mapping[str, ClipIndex], wanted: Wanted) -> list[str]:
 
 
 def subset_lines(indices: Mapping[str, ClipIndex], wanted: Wanted) -> list[str]:
-    """How large each subset of test clips is, and the classes that are left out of it. None may have faults."""
+    """How large each subset of short clips is, and the classes that are left out of it. None may have faults."""
     lines: dict[str, None] = {}
     for run, evaluation in wanted:
         if evaluation is not None and evaluation.max_seconds is not None:
             dataset, seconds = evaluation.dataset or run.data.dataset, evaluation.max_seconds
-            found = _short(indices[dataset], seconds, evaluation.shot + evaluation.queries)
-            lines[f"test clips of {dataset} up to {seconds:g} s, {evaluation.shot}-shot: {found.text()}"] = None
+            found = _short(indices[dataset], evaluation.split, seconds, evaluation.shot + evaluation.queries)
+            lines[
+                f"{evaluation.split} clips of {dataset} up to {seconds:g} s, {evaluation.shot}-shot: {found.text()}"
+            ] = None
     return list(lines)
 
 
@@ -74,7 +76,8 @@ def _shapes(run: RunConfig, evaluation: EvalConfig | None) -> list[_Shape]:
         shapes.append((run.data.dataset, run.selection.on, None, 2, batches.shot, 1))
     if evaluation is not None:
         where = evaluation.dataset or run.data.dataset
-        shapes.append((where, "test", evaluation.max_seconds, evaluation.way, evaluation.shot, evaluation.queries))
+        asked = evaluation.max_seconds, evaluation.way, evaluation.shot, evaluation.queries
+        shapes.append((where, evaluation.split, *asked))
     return shapes
 
 
@@ -86,13 +89,15 @@ def _sizes(index: ClipIndex, split: Split) -> _Sizes:
     return labels, tuple(counts.values())
 
 
-def _short(index: ClipIndex, seconds: float, per_class: int) -> Subset:
-    return no_longer_than(index.of("test"), seconds, per_class=per_class)
+def _short(index: ClipIndex, split: Split, seconds: float, per_class: int) -> Subset:
+    return no_longer_than(index.of(split), seconds, per_class=per_class)
 
 
-def _length_faults(index: ClipIndex, where: str, seconds: float, way: int, per_class: int) -> Iterator[str]:
+def _length_faults(
+    index: ClipIndex, split: Split, where: str, seconds: float, way: int, per_class: int
+) -> Iterator[str]:
     try:
-        found = _short(index, seconds, per_class)
+        found = _short(index, split, seconds, per_class)
     except ValueError as error:
         yield f"{index.dataset}: {error}"
         return
@@ -116,17 +121,18 @@ def _limit_faults(run: RunConfig) -> Iterator[str]:
 
 
 def _seen_classes(indices: Mapping[str, ClipIndex], wanted: Wanted) -> Iterator[str]:
-    """An accuracy on classes that were trained on is no few-shot accuracy."""
+    """An accuracy on classes that were trained on is no few-shot accuracy. What is measured on val is only compared."""
     labels = {
         (dataset, split): {_plain(label): label for label in index.labels(split)}
         for dataset, index in indices.items()
         for split in ("train", "test")
     }
     told: set[tuple[str, str]] = set()
-    for run, evaluation in wanted:
-        tested = run.data.dataset if evaluation is None else evaluation.dataset or run.data.dataset
+    on_test = ((run, own) for run, own in wanted if own is not None and own.split == "test")
+    for run, evaluation in on_test:
+        tested = evaluation.dataset or run.data.dataset
         for trained in dict.fromkeys(own.data.dataset for own in _with_needs(run)):
-            if evaluation is None or not {trained, tested} <= indices.keys() or (trained, tested) in told:
+            if not {trained, tested} <= indices.keys() or (trained, tested) in told:
                 continue
             told.add((trained, tested))
             old, new = labels[trained, "train"], labels[tested, "test"]

@@ -1,7 +1,7 @@
 """What a plan takes besides time: memory of a step, checkpoints and records, frames not decoded yet."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -128,7 +128,7 @@ def frame_bytes(plan: Plan, site: Site, indices: Mapping[str, ClipIndex]) -> int
 def _read(plan: Plan, indices: Mapping[str, ClipIndex]) -> list[tuple[Contents, ClipIndex]]:
     """By what lies in the cache: a setting that changes no stored pixel is none."""
     train: dict[str, DataConfig] = {}
-    test: dict[str, DataConfig] = {}
+    tested: dict[Split, dict[str, DataConfig]] = {"val": {}, "test": {}}
     for planned in plan.todo():
         data = planned.run.data
         train.setdefault(_stored(data), data)
@@ -136,8 +136,10 @@ def _read(plan: Plan, indices: Mapping[str, ClipIndex]) -> list[tuple[Contents, 
             seen = {"dataset": evaluation.dataset or data.dataset, "limit": None}
             seen["test_sampling"] = evaluation.frame_sampling or data.test_sampling
             own = data.model_copy(update=seen)
-            test.setdefault(_stored(own), own)
-    asked: tuple[tuple[Sequence[Split], dict[str, DataConfig]], ...] = ((SPLITS, train), (("test",), test))
+            tested[evaluation.split].setdefault(_stored(own), own)
+    asked: list[tuple[tuple[Split, ...], dict[str, DataConfig]]] = [(SPLITS, train)]
+    for split, settings in tested.items():
+        asked.append(((split,), settings))
     try:
         return [
             (contents, indices[data.dataset])

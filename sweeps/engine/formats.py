@@ -99,6 +99,7 @@ def _csv_line(result: TableResult, cell: CellResult) -> dict[str, object]:
         "row": cell.cell.row,
         "column": cell.cell.column,
         "dataset": cell.dataset,
+        "split": evaluation.split,
         "max_seconds": evaluation.max_seconds,
         "way": evaluation.way,
         "shot": evaluation.shot,

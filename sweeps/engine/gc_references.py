@@ -70,7 +70,7 @@ def _searched(site: Site) -> Iterator[str]:
     """Keys of the points of all studies."""
     import optuna
 
-    from sweeps.engine.search import KEY, reaching_studies
+    from sweeps.engine.search_study import KEY, reaching_studies
 
     uri = site.optuna_uri()
     if site.study_uri is None and not Path(uri.removeprefix("sqlite:///")).is_file():

@@ -16,6 +16,6 @@ def imported_line(result: TableResult) -> str | None:
 def imported_from(seed: SeedResult) -> str | None:
     """The bundle that brought the number, else the one that brought the weights that it was measured on."""
     own = None if seed.record is None else seed.record.origin.imported
-    if own is None and seed.run_record is not None and seed.run_record.origin.imported is not None:
-        return f"{seed.run_record.origin.imported} (the weights; measured here)"
+    if own is None and seed.trained is not None and seed.trained.origin.imported is not None:
+        return f"{seed.trained.origin.imported} (the weights; measured here)"
     return own

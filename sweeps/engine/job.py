@@ -19,7 +19,6 @@ from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.config import DataConfig
 from fsar_core.data.datasets import DatasetPlace, open_index, open_splits
 from fsar_core.data.folder_scan import Split
-from fsar_core.features import FeatureStore
 from fsar_core.frozen import Frozen
 from fsar_core.kept_weights import finished_weights
 from fsar_core.mask_settings import MaskSettings
@@ -189,10 +188,10 @@ def _measure(
         classes=len(_splits(job, job.run.data)["train"].labels),
         precision=precision,
         device=device,
-        features=FeatureStore(job.site.cache / "features", int(job.site.features_gib * 2**30)),
+        features=job.site.features(),
         origin=job.origin,
     )
-    measure(trained, missing, lambda data: _splits(job, data)["test"])
+    measure(trained, missing, lambda data: _splits(job, data))
 
 
 def _splits(job: Job, data: DataConfig, masks: MaskSettings | None = None) -> Mapping[Split, ClipSource]:

@@ -1,7 +1,7 @@
 """One Ray Tuner over the runs of a plan: Ray schedules, reuses workers and restarts what died."""
 
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -212,7 +212,13 @@ def run_plan(plan: Plan, site: Site, origin: Origin, watcher: Watcher) -> None:
         raise KilledForMemoryError(error.told, searcher.at_work()) from error
 
 
-def fit(searcher: Searcher, site: Site, telling: Telling, scheduler: Any = None) -> None:
+def fit(
+    searcher: Searcher,
+    site: Site,
+    telling: Telling,
+    scheduler: Any = None,
+    trainable: Callable[[dict[str, Any]], None] = trainable,
+) -> None:
     """One Tuner. Its own snapshots are not used: the record is in the runs' folders.
 
     Raises KilledForMemoryError where Ray's memory monitor kills a worker, which ends the Tuner instead of the trial.

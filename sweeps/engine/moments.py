@@ -22,3 +22,10 @@ def length(seconds: float) -> str:
 def ago(time_ms: int, now_ms: int) -> str:
     """``3 min ago``."""
     return f"{length((now_ms - time_ms) / 1000)} ago"
+
+
+def about(seconds: float) -> str:
+    """``12 min``, of what is only roughly known."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

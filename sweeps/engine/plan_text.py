@@ -1,10 +1,13 @@
 """How a plan's report is printed."""
 
+from collections.abc import Mapping
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.engine.moments import about
 from sweeps.engine.plan_report import PlanReport
 from sweeps.engine.savings import Effort
 
@@ -43,22 +46,22 @@ def _totals(report: PlanReport) -> Table:
         else f"{total.gpus:g} GPU{'s' * (total.gpus != 1)}, {runs}"
     )
     least = "at least " if total.unknown else ""
-    lines = {
+    texts = {
         "cells": f"{_count(total.cells)} with seeds",
         "trainings": f"{_count(total.trainings)}: {_count(total.trainings_known)} known, "
         f"{_count(total.trainings_begun)} begun; {_count(total.trainings_first)} are needed by others first, "
         f"{_count(total.trainings_shared)} shared by tables",
         "tests": f"{_count(total.evaluations)}: {_count(total.evaluations_known)} known; "
         f"{_count(total.cells - total.evaluations)} cells take their number from another cell's test",
-        "to do": f"{_count(total.steps_left)} steps, {least}{_hours(total.seconds)} of runs"
+        "to do": f"{_count(total.steps_left)} steps, {least}{about(total.seconds)} of runs"
         + ("" if total.gpu_hours is None else f", {total.gpu_hours:,.1f} GPU-hours"),
-        "wall clock": f"{least}{_hours(total.wall_seconds)} with {where}",
+        "wall clock": f"{least}{about(total.wall_seconds)} with {where}",
         "memory": _memory(report),
         "disk": _disk(report),
     }
     if total.unknown:
-        lines["unknown"] = f"the time of {_count(total.unknown)} trainings; no sum above holds it"
-    return _lines(lines)
+        texts["unknown"] = f"the time of {_count(total.unknown)} trainings; no sum above holds it"
+    return lines(texts)
 
 
 def _memory(report: PlanReport) -> str:
@@ -88,11 +91,12 @@ def _savings(report: PlanReport) -> Table:
 
 def _effort(effort: Effort) -> tuple[str, ...]:
     clips = "?" if effort.clips is None else _count(effort.clips)
-    testing = "?" if effort.clip_seconds is None else _hours(effort.clip_seconds)
-    return _count(effort.trainings), _count(effort.evaluations), clips, _hours(effort.training_seconds), testing
+    testing = "?" if effort.clip_seconds is None else about(effort.clip_seconds)
+    return _count(effort.trainings), _count(effort.evaluations), clips, about(effort.training_seconds), testing
 
 
-def _lines(texts: dict[str, str]) -> Table:
+def lines(texts: Mapping[str, str]) -> Table:
+    """A line for each text, behind its name."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -103,12 +107,6 @@ def _lines(texts: dict[str, str]) -> Table:
 
 def _count(number: int) -> str:
     return f"{number:,}"
-
-
-def _hours(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
 
 
 def _size(count: int) -> str:

@@ -10,7 +10,7 @@ from sweeps.engine.estimate import MOST_PROBES, Speed, can_measure, slots, speed
 from sweeps.engine.footprint import Memory, checkpoint_bytes, frame_bytes, memory, record_bytes
 from sweeps.engine.plan import Plan, PlannedRun
 from sweeps.engine.plan_report import PlannedEvaluation, PlannedTable, PlannedTraining, PlanReport, State, Totals
-from sweeps.engine.savings import Wanted, clip_seconds, embedded, needed_by, savings
+from sweeps.engine.savings import ClipCounts, Wanted, clip_counts, clip_seconds, embedded, needed_by, savings
 from sweeps.engine.schedule import wall_seconds
 from sweeps.engine.site import Site
 from sweeps.engine.work import alike, described
@@ -95,12 +95,12 @@ def _table(
 
 
 def _trainings(facts: _Facts) -> list[PlannedTraining]:
-    sizes = {name: len(index.of("test")) for name, index in facts.indices.items()}
+    sizes = clip_counts(facts.indices)
     checkpoint = checkpoint_bytes()
     return [_training(planned, facts, sizes, checkpoint(planned.run)) for planned in facts.plan.runs]
 
 
-def _training(planned: PlannedRun, facts: _Facts, sizes: Mapping[str, int], checkpoint: int) -> PlannedTraining:
+def _training(planned: PlannedRun, facts: _Facts, sizes: ClipCounts, checkpoint: int) -> PlannedTraining:
     run, speed, counted = planned.run, facts.speeds.get(planned.key), facts.memory.get(alike(planned.run))
     passes = embedded(run, planned.missing, sizes) or 0
     begun = planned.trained or planned.steps_left < run.training.steps

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from fsar_core.batches import given_step
 from fsar_core.config import RunConfig
 from fsar_core.episode import Clips
 from fsar_core.fitting import fit
+from fsar_core.given import given_step
 from fsar_core.method import Method
 from fsar_core.precision import Precision
 from fsar_core.trial import random_clips, trial_pass
@@ -52,7 +52,7 @@ def probe_step(run: RunConfig, site: Site) -> Probed:
     execution = site.execution(device)
     begun = _held_bytes(device)
     method = run.method.build(frames=run.data.frames, crop=run.data.crop, classes=_PROBE_CLASSES).to(device)
-    whole = device.type == "cuda" or given_step(run, method) is not None
+    whole = device.type == "cuda" or given_step(run) is not None
     measured = run if whole else _smaller(run)
     recomputed = fit(method, run, execution, classes=_PROBE_CLASSES)
     clips, optimizer = random_clips(measured, method, _PROBE_CLASSES, device), run.optimizer.build(method)

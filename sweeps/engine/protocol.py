@@ -1,9 +1,10 @@
 """How the numbers of a table came about, in sentences: what must stand below a table for it to mean something."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from sweeps.engine.data_words import pixels
 from sweeps.engine.import_words import imported_line
+from sweeps.engine.once import once
 from sweeps.engine.results import CellResult, TableResult
 from sweeps.engine.selection_words import cautions, weights_line
 
@@ -11,10 +12,12 @@ DAGGER = "†"
 """Marks printed values that come from other data than ours."""
 STAR = "*"
 """Marks differences that are significant."""
+_ON_VAL = ", on val classes, from which settings and weights are chosen: for comparing rows, no result of a method"
 LEVEL = 0.05
 """Of significance."""
 
 
+@once
 def protocol(result: TableResult) -> tuple[str, ...]:
     """What to beware of, data, sampling, selection, seeds, episodes, the meaning of ±, where printed numbers come from;
     a line each."""
@@ -33,11 +36,11 @@ def protocol(result: TableResult) -> tuple[str, ...]:
         "Training: " + _each(map(_training, result.cells)) + _shared(result) + ".",
         weights_line(runs),
         f"Seeds: {', '.join(map(str, result.seeds))}; {_complete(result)}.",
-        "Test episodes: " + _each(map(_episodes, result.cells)) + "; the same for every row.",
+        *_episode_lines(result),
         _meaning(result),
     ]
     seeds = [seed for cell in result.cells for seed in cell.seeds]
-    origins = [s.run_record.origin for s in seeds if s.run_record] + [s.record.origin for s in seeds if s.record]
+    origins = [s.trained.origin for s in seeds if s.trained] + [s.record.origin for s in seeds if s.record]
     if origins:
         commits = ", ".join(sorted({_short_commit(origin.git_commit) for origin in origins}))
         lines.append(f"Code: {commits}; preset {', '.join(sorted({origin.preset for origin in origins}))}.")
@@ -97,6 +100,17 @@ def _short_commit(commit: str) -> str:
 def _complete(result: TableResult) -> str:
     done = sum(cell.state == "done" for cell in result.cells)
     return f"{done} of {len(result.cells)} cells complete"
+
+
+def _episode_lines(result: TableResult) -> Iterator[str]:
+    """Of each split; where val is shown, with the columns that show it."""
+    for split, name in (("test", "Test"), ("val", "Val")):
+        cells = [cell for cell in result.cells if cell.cell.evaluation.split == split]
+        if cells:
+            text = f"{name} episodes: {_each(map(_episodes, cells))}; the same for every row"
+            columns = ", ".join(dict.fromkeys(f"“{cell.cell.column}”" for cell in cells))
+            whole = len(cells) == len(result.cells) and split == "test"
+            yield f"{text}." if whole else f"{text}; columns: {columns}{_ON_VAL if split == 'val' else ''}."
 
 
 def _episodes(cell: CellResult) -> str:

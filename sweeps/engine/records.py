@@ -51,10 +51,9 @@ class Environment(Frozen):
     versions: dict[str, str]
 
 
-class RunRecord(Frozen):
-    """A finished training."""
+class RunHead(Frozen, extra="ignore"):
+    """What tables need of a finished training, whose settings its key names; the rest of its file is passed over."""
 
-    run: RunConfig
     origin: Origin
     """At its last start."""
     fingerprint: str
@@ -68,10 +67,16 @@ class RunRecord(Frozen):
     """Spent on training, val included, summed over all starts."""
     resumed_at: tuple[int, ...]
     """The steps from which the run was continued after an interruption."""
-    history: tuple[Point, ...]
     best_step: int
     val_accuracy: float
     """Of the weights that are evaluated."""
+
+
+class RunRecord(RunHead, extra="forbid"):
+    """A finished training."""
+
+    run: RunConfig
+    history: tuple[Point, ...]
 
     def steps_per_second(self) -> float:
         """Optimiser steps, val included in the time."""
@@ -115,6 +120,11 @@ class RunFolder:
         text = _read(self.path / "run.json")
         return None if text is None else RunRecord.model_validate_json(text)
 
+    def head(self) -> RunHead | None:
+        """As ``record``, at a fraction of its time: of settings and history only that they are JSON is checked."""
+        text = _read(self.path / "run.json")
+        return None if text is None else RunHead.model_validate_json(text)
+
     def has_record(self) -> bool:
         """Whether the training is finished; only the end of its file is read. Raises ValueError for a cut one."""
         return _is_whole(self.path / "run.json")
@@ -133,7 +143,8 @@ class RunFolder:
 
     def outcomes(self, eval_id: str, fingerprint: str) -> np.ndarray:
         """(episodes,) uint16, queries answered correctly in each episode."""
-        with pq.ParquetFile(self._evaluation(eval_id, fingerprint, ".parquet")) as file:
+        content = pa.BufferReader(self._evaluation(eval_id, fingerprint, ".parquet").read_bytes())
+        with pq.ParquetFile(content) as file:  # by its path, opening takes longer than reading
             return file.read(use_threads=False).column("correct").to_numpy()  # too little for threads
 
     def outcomes_path(self, eval_id: str, fingerprint: str) -> Path:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from search_spaces.table import Published
+from sweeps.engine.once import once
 from sweeps.engine.protocol import DAGGER, LEVEL, STAR
 from sweeps.engine.results import CellResult, TableResult
 from sweeps.engine.selection_words import chosen_on_test, marked, titled
@@ -60,14 +61,19 @@ class Grid:
     """Row name, and an entry per column; None where the table has no cell."""
 
 
+@once
 def grid(result: TableResult) -> Grid:
     """Best and second best are marked among complete cells only, and only where there are several."""
     ranks = {name: _ranks(result.column(name)) for name in result.table.columns()}
+    several = {name for name in ranks if len(_printed_datasets(result, name)) > 1}
     digits = decimals(result)
 
     def entry(row: str, name: str) -> Entry | None:
         cell = result.at(row, name)
-        return None if cell is None else _entry(result, cell, ranks[name].get(row), digits)
+        if cell is None:
+            return None
+        printed = BETWEEN.join(_printed_value(cell, value, several=name in several) for value in cell.cell.published)
+        return _entry(result, cell, ranks[name].get(row), digits, printed)
 
     columns = tuple(_column(result, name) for name in result.table.columns())
     rows = tuple((row, tuple(entry(row, column.name) for column in columns)) for row in result.table.rows())
@@ -107,8 +113,7 @@ def points(fraction: float, digits: int) -> str:
     return (text[1:] if float(text) == 0 else text).replace("-", "−")
 
 
-def _entry(result: TableResult, cell: CellResult, rank: Rank | None, digits: int) -> Entry:
-    printed = _printed(result, cell)
+def _entry(result: TableResult, cell: CellResult, rank: Rank | None, digits: int, printed: str) -> Entry:
     unfinished = state_text(cell)
     if unfinished or cell.accuracy is None or cell.ci95 is None:
         return Entry(unfinished, "", None, "", printed)
@@ -126,11 +131,6 @@ def _difference(result: TableResult, cell: CellResult, digits: int) -> str:
         return ""
     text = f"{points(found.mean, digits)} ± {100 * found.ci95:.{digits}f}{STAR if found.p < LEVEL else ''}"
     return text if chosen_on_test(cell.cell.run) else marked(text, reference.cell.run)
-
-
-def _printed(result: TableResult, cell: CellResult) -> str:
-    several = len(_printed_datasets(result, cell.cell.column)) > 1
-    return BETWEEN.join(_printed_value(cell, value, several=several) for value in cell.cell.published)
 
 
 def _printed_value(cell: CellResult, value: Published, *, several: bool) -> str:

@@ -22,6 +22,7 @@ from search_spaces.table import RecipeOf, TableError
 from sweeps.engine.data_faults import Wanted, data_faults, datasets_of, subset_lines
 from sweeps.engine.records import bytes_free
 from sweeps.engine.run_masks import mask_faults, mask_fingerprint, masks_key
+from sweeps.engine.search_asked import SearchAsked
 from sweeps.engine.selection_words import chosen_on_test
 from sweeps.engine.site import BadRequest, Site, described, load_site
 from sweeps.engine.watch import Display
@@ -46,8 +47,8 @@ class Request:
     """None: the site's, else the one that suits the data set."""
     seeds: int | None = 2
     """Trainings per row. None: as many as the site says."""
-    search: int = 0
-    """Points of a search; 0: the table."""
+    search: SearchAsked | None = None
+    """None: the table."""
     fresh: bool = False
     jpeg: int | None = None
     """Quality at which frames are stored; None: exact ones."""
@@ -169,7 +170,7 @@ def _trained_on(dataset: str, wanted: Wanted) -> Iterator[RunConfig]:
 
 def search_faults(request: Request, preset: str, wanted: Wanted) -> list[str]:
     """Why a search cannot have these runs: it looks at val alone."""
-    if not request.search or not any(chosen_on_test(run) for run, _ in wanted):
+    if request.search is None or not any(chosen_on_test(run) for run, _ in wanted):
         return []
     honest = [name for name, own in PRESETS.items() if own(request.dataset or "").selection.on == "val"]
     return [
@@ -195,8 +196,6 @@ def _flag_faults(request: Request, preset: str) -> list[str]:
     faults = list(request.faults)
     if request.seeds is not None and not 1 <= request.seeds <= _MAX_SEEDS:
         faults.append(f"--seeds must be between 1 and {_MAX_SEEDS}, got {request.seeds}")
-    if request.search < 0:
-        faults.append(f"--search must be a number of points, at least 1, got {request.search}")
     if request.search and request.fresh:
         faults.append(
             "--fresh repeats the trainings of a table, a search goes on with its study; leave one of them out"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fsar_core.config import RunConfig
 from search_spaces.table import Cell, Published, Table, is_backbone
-from sweeps.engine.records import EvaluationRecord, RunFolder, RunRecord, Store
+from sweeps.engine.records import EvaluationRecord, RunFolder, RunHead, RunRecord, Store
 from sweeps.engine.statistics.comparisons import holm
 from sweeps.engine.statistics.intervals import Covers, Estimate, accuracy, difference, pooled_spread
 from sweeps.engine.statistics.outcomes import Outcomes
@@ -41,10 +41,18 @@ class SeedResult:
     folder: RunFolder
     eval_id: str
     record: EvaluationRecord | None
-    run_record: RunRecord | None
+    trained: RunHead | None
     """None while the training is not finished, which may be long before the evaluation is."""
     accuracies: NDArray[np.float64] | None
     """(episodes,) fraction of the queries answered correctly in each episode."""
+
+    @cached_property
+    def run_record(self) -> RunRecord | None:
+        """All of ``trained``, read when it is asked for. Raises UnreadableResultError where the rest is damaged."""
+        try:
+            return None if self.trained is None else self.folder.record()
+        except ValueError as error:
+            raise UnreadableResultError(self.folder, "run.json", error) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +99,7 @@ class CellResult:
 
     @property
     def dataset(self) -> str:
-        """On whose test split the cell is measured."""
+        """On whose clips the cell is measured."""
         return self.cell.evaluation.dataset or self.cell.run.data.dataset
 
     @property
@@ -101,6 +109,8 @@ class CellResult:
         return next((value for value in self.cell.published if self._comparable(value)), None)
 
     def _comparable(self, printed: Published) -> bool:
+        if self.cell.evaluation.split == "val":
+            return False
         if printed.backbone is not None and not is_backbone(self.cell.run.method.backbone.label(), printed.backbone):
             return False
         if printed.trained is not None and _known_as(printed.trained) != _known_as(self.cell.run.data.dataset):
@@ -218,7 +228,7 @@ def _collected(table: Table, seeds: tuple[int, ...], reader: "_Reader") -> Table
 class _Run(NamedTuple):
     key: str
     folder: RunFolder
-    record: RunRecord | None
+    trained: RunHead | None
     failed: bool
 
 
@@ -240,15 +250,15 @@ class _Reader:
         found = self.measured[place]
         state: State = "done" if found else "failed" if run.failed else "pending"
         record, accuracies = found or (None, None)
-        return SeedResult(seed, state, run.key, run.folder, eval_id, record, run.record, accuracies)
+        return SeedResult(seed, state, run.key, run.folder, eval_id, record, run.trained, accuracies)
 
     def run(self, config: RunConfig) -> _Run:
         fingerprint = self.fingerprints[config.data.dataset]
         key = self.store.key(config, fingerprint)
         if key not in self.runs:
-            folder = self.store.folder(config, fingerprint)
+            folder = self.store.folder_of(key)
             try:
-                self.runs[key] = _Run(key, folder, folder.record(), folder.failure() is not None)
+                self.runs[key] = _Run(key, folder, folder.head(), folder.failure() is not None)
             except ValueError as error:
                 raise UnreadableResultError(folder, "run.json or failure.json", error) from error
         return self.runs[key]
@@ -272,7 +282,7 @@ class _Reader:
 def _episodes(cell: Cell) -> tuple[object, ...]:
     """What fixes the episodes, next to the data's fingerprint."""
     e = cell.evaluation
-    return e.dataset or cell.run.data.dataset, e.max_seconds, e.way, e.shot, e.queries, e.episodes, e.seed
+    return e.dataset or cell.run.data.dataset, e.split, e.max_seconds, e.way, e.shot, e.queries, e.episodes, e.seed
 
 
 def _known_as(dataset: str, max_seconds: float | None = None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_index import ClipIndex
+from fsar_core.data.folder_scan import Split
 from fsar_core.frozen import Frozen
 from fsar_core.method import MethodConfig
 from sweeps.engine.estimate import Speed
@@ -12,6 +13,8 @@ from sweeps.engine.work import clips_per_step
 
 Wanted = Mapping[str, Sequence[tuple[RunConfig, EvalConfig | None]]]
 """By table, its cells under every seed, as ``asked`` gives them."""
+ClipCounts = Mapping[tuple[str, Split], int]
+"""Clips by data set and split."""
 FORWARD = 1 / 3
 """Of a training step's time, that a test clip takes of its share: the backward pass takes twice the forward one."""
 
@@ -58,7 +61,7 @@ def needed_by(wanted: Wanted, plan: Plan) -> dict[str, dict[str, PlannedRun]]:
 
 def savings(wanted: Wanted, plan: Plan, speeds: Mapping[str, Speed], indices: Mapping[str, ClipIndex]) -> Savings:
     """``speeds`` by key. Without the index of a tested data set the passes of clips are not known."""
-    sizes = {name: len(index.of("test")) for name, index in indices.items()}
+    sizes = clip_counts(indices)
     each = [_alone(own.values(), wanted[table], speeds) for table, own in needed_by(wanted, plan).items()]
     return Savings(
         table_by_table=Effort(
@@ -89,7 +92,7 @@ def _alone(
     )
 
 
-def _together(plan: Plan, speeds: Mapping[str, Speed], sizes: Mapping[str, int]) -> Effort:
+def _together(plan: Plan, speeds: Mapping[str, Speed], sizes: ClipCounts) -> Effort:
     passes = [(planned, embedded(planned.run, planned.evaluations, sizes)) for planned in plan.runs]
     counts = [count for _, count in passes if count is not None]
     whole = len(counts) == len(passes)
@@ -103,9 +106,15 @@ def _together(plan: Plan, speeds: Mapping[str, Speed], sizes: Mapping[str, int])
     )
 
 
-def embedded(run: RunConfig, evaluations: Iterable[EvalConfig], sizes: Mapping[str, int]) -> int | None:
-    """Passes of test clips through the backbone for these evaluations of a run. ``sizes``: test clips by data set;
-    None where one is missing. Where frames depend on the episode, each episode passes its own clips."""
+def clip_counts(indices: Mapping[str, ClipIndex]) -> ClipCounts:
+    """Of what evaluations may ask for."""
+    splits: tuple[Split, ...] = ("val", "test")
+    return {(name, split): len(index.of(split)) for name, index in indices.items() for split in splits}
+
+
+def embedded(run: RunConfig, evaluations: Iterable[EvalConfig], sizes: ClipCounts) -> int | None:
+    """Passes of clips through the backbone for these evaluations of a run; None where a size is missing. Where frames
+    depend on the episode, each episode passes its own clips."""
     passes: dict[str, int | None] = {}
     for own in evaluations:
         method, dataset = own.method or run.method, own.dataset or run.data.dataset
@@ -113,8 +122,8 @@ def embedded(run: RunConfig, evaluations: Iterable[EvalConfig], sizes: Mapping[s
             passes[own.canonical_json()] = _met(own)
         else:
             other = "" if _parts(method) == _parts(run.method) else method.canonical_json()
-            what = (dataset, own.frame_sampling, other)
-            passes[repr(what)] = sizes.get(dataset)
+            what = (dataset, own.split, own.frame_sampling, other)
+            passes[repr(what)] = sizes.get((dataset, own.split))
     counts = [count for count in passes.values() if count is not None]
     return sum(counts) if len(counts) == len(passes) else None
 

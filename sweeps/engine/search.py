@@ -1,14 +1,11 @@
 """Search: Optuna proposes, Ray Tune trains and stops early, val decides. The study is the only state."""
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import BaseTrial, FixedTrial, FrozenTrial, Trial, TrialState
 from ray.tune.search import Searcher
-from sqlalchemy.exc import SQLAlchemyError
 
 from fsar_core.config import RunConfig
 from fsar_core.presets import Recipe
@@ -16,23 +13,25 @@ from search_spaces.space import Space
 from sweeps.engine.launch import job_of
 from sweeps.engine.plan import Plan, PlannedRun, make_plan
 from sweeps.engine.records import Origin, Store
-from sweeps.engine.site import BadRequest, Site
-from sweeps.engine.tracking_connection import hide_credentials
+from sweeps.engine.retry import held_back
+from sweeps.engine.search_queue import failed_points
+from sweeps.engine.search_study import AGAIN, KEY, LOOKS, RECORDED, TWIN, looks, points
+from sweeps.engine.site import Site
 
 _ATTEMPTS = 200
+_INSISTING = 20
+"""Known points in a row after which draws are made at random: a Gaussian process may insist on one for ever."""
 _HELD_AT_MOST = 4
-KEY = "run"
-"""User attribute of a trial: the key of its run in the store."""
-TWIN = "same_as"
-"""User attribute of a trial that proposed a point again: the number of the first one. It is not trained."""
 
 
 class StudySearcher(Searcher):
-    """Proposes points until the study holds ``budget`` of them, finished, stopped or at work.
+    """Proposes points until the study holds ``budget`` of them, finished, stopped or at work, beside those that were
+    recorded before it asked for them: these are told at once.
 
-    A point that fails takes one from the budget of this launch; the next launch may put another in its place.
-    Runs that a point needs first are trained as soon as the point is proposed, once for all points that need them.
-    Points left at work by a killed driver are taken up again and go on from their checkpoints.
+    A point that fails takes one from the budget of this launch. The next launch tries it again first, unless it has
+    failed twice as a bug under the code of ``origin``. Runs that a point needs first are trained as soon as the point
+    is proposed, once for all points that need them. Points left at work by a killed driver are taken up again and go
+    on from their checkpoints. Only one driver may have the study: it is read once.
     """
 
     def __init__(
@@ -45,20 +44,34 @@ class StudySearcher(Searcher):
         site: Site,
         fingerprints: Mapping[str, str],
         origin: Origin,
+        cost: Callable[[RunConfig], float] | None = None,
     ) -> None:
+        """``cost``: what a study with two objectives minimizes."""
         super().__init__(metric="val_accuracy", mode="max")
         self._study, self._space, self._recipe, self._budget = study, space, recipe, budget
         self._store, self._site, self._fingerprints, self._origin = store, site, dict(fingerprints), origin
-        self._orphans = [
-            _live(study, trial) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        ]
+        self._cost = cost
+        orphans = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        self._orphans = [_live(study, trial) for trial in orphans]
+        self._looks = {trial.number: dict(looks(trial)) for trial in orphans}
+        met = [trial for trial in points(study) if trial.state is not TrialState.RUNNING]
+        self._known = {trial.user_attrs[KEY]: trial.number for trial in met}
+        self._told = {trial.user_attrs[KEY]: trial.values for trial in met if trial.state is TrialState.COMPLETE}
+        self._used = sum(RECORDED not in trial.user_attrs for trial in met)
         self._held: list[tuple[Trial, Plan]] = []
         self._at_work: dict[str, tuple[PlannedRun, Trial | None]] = {}
-        self._failed = set[str]()
-        """Keys of the points and needs that failed under this driver; the next launch tries them again."""
+        self._failed: dict[str, int] = {}
+        """By key, the trials of points that this driver does not try again."""
+        self._failed_needs = set[str]()
         self._failures = 0
         self.exhausted = False
         """Whether the space gave no new point in many draws."""
+        self.at_random = 0
+        """Points drawn at random, because the sampler gave known ones only."""
+        self.tried_again = self.held_back = 0
+        """Points that failed under earlier drivers: given out once more; left alone, as they would fail again."""
+        for trial in failed_points(study):
+            self._try_again(trial)
 
     def suggest(self, trial_id: str) -> Any:
         """A point, or a run that one needs; None while points wait for what they need; FINISHED after the last."""
@@ -66,30 +79,28 @@ class StudySearcher(Searcher):
             ready = self._startable(trial_id)
             if ready is not None:
                 return ready
-            trial = self._next() if len(self._held) < _HELD_AT_MOST else None
-            if trial is None:
+            held = self._next() if len(self._held) < _HELD_AT_MOST else None
+            if held is None:
                 return None if self._held else Searcher.FINISHED
-            self._held.append((trial, self._plan(trial)))
+            self._held.append(held)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         _, trial = self._at_work[trial_id]
-        if trial is not None and "val_accuracy" in result:
-            trial.report(result["val_accuracy"], result["step"])
+        if trial is not None:
+            self._look(trial, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         planned, trial = self._at_work.pop(trial_id)
-        record = planned.folder.record()
+        recorded = planned.folder.head()
         if trial is None:
-            if record is None:
-                self._failed.add(planned.key)
-            return
-        if record is not None:
-            self._study.tell(trial, record.val_accuracy, skip_if_finished=True)
+            if recorded is None:
+                self._failed_needs.add(planned.key)
+        elif recorded is not None:
+            self._tell(trial, planned, recorded.val_accuracy)
         elif error or result is None or result.get("failed"):
             self._fail(trial, planned.key)
         else:
-            if "val_accuracy" in result:  # Tune tells the look that stopped a trial here, not to on_trial_result
-                trial.report(result["val_accuracy"], result["step"])
+            self._look(trial, result)  # Tune tells the look that stopped a trial here, not to on_trial_result
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -102,12 +113,23 @@ class StudySearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Nothing to restore; see ``save``."""
 
+    def _look(self, trial: Trial, result: Mapping[str, Any]) -> None:
+        """Keeps a look at val once: a run that goes on from a checkpoint may come past the same step again."""
+        seen = self._looks.setdefault(trial.number, {})
+        if "val_accuracy" not in result or result["step"] in seen:
+            return
+        seen[result["step"]] = result["val_accuracy"]
+        if self._cost is None:
+            trial.report(result["val_accuracy"], result["step"])
+        else:
+            trial.set_user_attr(LOOKS, {str(step): value for step, value in seen.items()})
+
     def _startable(self, trial_id: str) -> dict[str, Any] | None:
         """A held point whose needs are done, or a run that a held point needs."""
         for held in list(self._held):
             trial, plan = held
-            missing = [run for run in plan.runs[:-1] if run.folder.record() is None]
-            if any(run.key in self._failed for run in missing):
+            missing = [run for run in plan.runs[:-1] if not run.folder.has_record()]
+            if any(run.key in self._failed_needs or run.key in self._failed for run in missing):
                 self._held.remove(held)
                 self._fail(trial, plan.runs[-1].key)
             elif not missing:
@@ -127,38 +149,86 @@ class StudySearcher(Searcher):
         job = job_of(planned, folders, self._fingerprints, self._site, self._origin)
         return {"job": job.model_dump_json(), "key": planned.key, "judged": trial is not None}
 
+    def _tell(self, trial: Trial, planned: PlannedRun, accuracy: float) -> None:
+        values = [accuracy] if self._cost is None else [accuracy, self._cost(planned.run)]
+        self._told[planned.key] = values
+        self._study.tell(trial, values, skip_if_finished=True)
+
     def _fail(self, trial: Trial, key: str) -> None:
-        self._failed.add(key)
+        self._failed[key] = trial.number
+        self._known.pop(key)
+        self._used -= 1
         self._failures += 1
         self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
-    def _next(self) -> Trial | None:
+    def _try_again(self, trial: FrozenTrial) -> None:
+        plan = self._plan(FixedTrial(trial.params))
+        planned = plan.runs[-1]
+        if any(held.key == planned.key for held in held_back(plan, self._origin.git_commit)):
+            self._failed[planned.key] = trial.number
+            self.held_back += 1
+        else:
+            self._study.enqueue_trial(trial.params, user_attrs={AGAIN: trial.number})
+
+    def _next(self) -> tuple[Trial, Plan] | None:
         """A point to train: one that a dead driver left, or a new one; None when the budget is used."""
-        if self._orphans:
-            orphan = self._orphans.pop(0)
-            orphan.set_user_attr(KEY, self._plan(orphan).runs[-1].key)  # its driver may have died before this
-            return orphan
-        for _ in range(_ATTEMPTS):
-            known = counted(self._study)
-            if len(known) + self._failures >= self._budget:
-                return None
-            trial = self._study.ask()
-            planned = self._plan(trial).runs[-1]
-            twin = next((t for t in known if t.user_attrs.get(KEY) == planned.key), None)
-            record = planned.folder.record()
-            if twin is not None:
-                trial.set_user_attr(TWIN, twin.number)
-            trial.set_user_attr(KEY, planned.key)
-            if twin is None and record is None and planned.key not in self._failed:
-                return trial
-            if record is not None:
-                self._study.tell(trial, record.val_accuracy)
-            else:
-                self._study.tell(trial, state=TrialState.FAIL)
-        self.exhausted = not self._failures
+        while self._orphans:
+            trial = self._orphans.pop(0)
+            plan = self._taken(trial)
+            if plan is not None:
+                return trial, plan
+        sampler, twins = self._study.sampler, 0
+        try:
+            while twins < _ATTEMPTS and self._used + self._failures < self._budget:
+                if twins == _INSISTING:
+                    self._study.sampler = optuna.samplers.RandomSampler(seed=self._used)
+                known = len(self._known)
+                trial = self._study.ask()
+                plan = self._taken(trial)
+                if plan is not None:
+                    self.at_random += twins >= _INSISTING
+                    return trial, plan
+                twins += len(self._known) == known
+        finally:
+            self._study.sampler = sampler
+        self.exhausted = twins == _ATTEMPTS and not self._failures
         return None
 
-    def _plan(self, trial: Trial) -> Plan:
+    def _taken(self, trial: Trial) -> Plan | None:
+        """What to train for a point; None for one that is known or recorded, which is told at once.
+
+        The key is written last, and makes a point one of the study: before, it is as if it had just been asked for.
+        """
+        plan = self._plan(trial)
+        planned, attributes = plan.runs[-1], trial.user_attrs
+        first = self._known.get(planned.key, self._failed.get(planned.key))
+        if first is not None or TWIN in attributes:
+            self._mark_twin(trial, planned.key, attributes.get(TWIN, first))
+            return None
+        self._known[planned.key] = trial.number
+        recorded = planned.folder.head() if planned.trained else None
+        before = RECORDED in attributes or (recorded is not None and KEY not in attributes)
+        if before:
+            trial.set_user_attr(RECORDED, True)
+        if attributes.get(KEY) != planned.key:
+            trial.set_user_attr(KEY, planned.key)
+        self._used += not before
+        if recorded is None:
+            self.tried_again += AGAIN in attributes
+            return plan
+        self._tell(trial, planned, recorded.val_accuracy)
+        return None
+
+    def _mark_twin(self, trial: Trial, key: str, first: int) -> None:
+        trial.set_user_attr(TWIN, first)
+        trial.set_user_attr(KEY, key)
+        values = self._told.get(key)
+        if values is None:
+            self._study.tell(trial, state=TrialState.FAIL)
+        else:
+            self._study.tell(trial, values)
+
+    def _plan(self, trial: BaseTrial) -> Plan:
         run: RunConfig = self._space.define(trial, self._recipe)
         return make_plan([(run, None)], self._store, self._fingerprints)
 
@@ -166,56 +236,3 @@ class StudySearcher(Searcher):
 def _live(study: optuna.Study, trial: FrozenTrial) -> Trial:
     """A stored trial that can be told again; Optuna has no public way back."""
     return Trial(study, trial._trial_id)  # pyright: ignore[reportPrivateUsage] - see above
-
-
-def counted(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that a budget counts: finished, stopped early or at work, each point once."""
-    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    return [
-        t for t in study.get_trials(deepcopy=False, states=states) if KEY in t.user_attrs and TWIN not in t.user_attrs
-    ]
-
-
-def best_first(study: optuna.Study) -> list[FrozenTrial]:
-    """Those that a budget counts: finished ones from the best down, then the others."""
-    return sorted(counted(study), key=lambda t: (t.state is TrialState.COMPLETE, _accuracy(t)), reverse=True)
-
-
-def accuracy_text(trial: FrozenTrial) -> str:
-    """Per cent on val; of a point that was stopped or is at work, what it had when, for it has no result."""
-    text = f"{100 * _accuracy(trial):.1f}"
-    if trial.state is TrialState.COMPLETE:
-        return text
-    step = max(trial.intermediate_values, default=0)
-    return f"{text} {'stopped' if trial.state is TrialState.PRUNED else 'so far'} at step {step}"
-
-
-def _accuracy(trial: FrozenTrial) -> float:
-    if trial.state is TrialState.COMPLETE and trial.value is not None:
-        return trial.value
-    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else 0.0
-
-
-def open_study(uri: str, name: str, space: Space) -> optuna.Study:
-    """The study of this name, made if it is new, with the space's first points waiting in front. Raises BadRequest.
-
-    The sampler's seed is the number of trials there are: a driver that goes on does not draw the same points again.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with reaching_studies(uri):
-        study = optuna.create_study(storage=uri, study_name=name, load_if_exists=True, direction="maximize")
-        study.sampler = optuna.samplers.TPESampler(seed=len(study.get_trials(deepcopy=False)))
-        for point in space.first:
-            study.enqueue_trial(dict(point), skip_if_exists=True)
-    return study
-
-
-@contextmanager
-def reaching_studies(uri: str) -> Generator[None]:
-    """Turns what Optuna's database raises where it cannot be used into a BadRequest."""
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError, ImportError) as error:
-        reason = hide_credentials(str(error)).strip().splitlines()[0]
-        fault = f"the Optuna database {hide_credentials(uri)} must be reachable and writable, but: {reason}"
-        raise BadRequest([f"{fault}; check study_uri in the site file"]) from None

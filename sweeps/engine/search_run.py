@@ -1,123 +1,186 @@
-"""The verb ``--search N``: prepare, propose and train, record, show. Test clips are never looked at."""
+"""The verb ``--search N``: propose and train, compare the best from several seeds, learn, record, show."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import optuna
-from optuna.trial import TrialState
-from ray.tune.schedulers import ASHAScheduler
 from rich.console import Console
-from rich.table import Table as RichTable
+from rich.text import Text
 
 from fsar_core.config import RunConfig
 from fsar_core.frozen import content_id
 from fsar_core.presets import Recipe
+from search_spaces.head_only import NoCheapFormError, head_only, head_only_space
 from search_spaces.space import Space
-from sweeps.engine.launch import Telling, fit, ray_session
+from search_spaces.table import RecipeOf, TableError, said
+from sweeps.engine.data_faults import data_faults
 from sweeps.engine.locks import sweep_locks
-from sweeps.engine.node_frames import decode_run
-from sweeps.engine.plan import make_plan
-from sweeps.engine.records import Store
-from sweeps.engine.request import Prepared, Request, prepare
-from sweeps.engine.search import StudySearcher, accuracy_text, best_first, counted, open_study, reaching_studies
-from sweeps.engine.sweep import opened_tracking, origin
-from sweeps.engine.tracking_search import record_search
-from sweeps.engine.watch import Display, RunWatcher
-
-_SHOWN = 15
-REDUCTION = 3
-"""ASHA keeps the best third at every rung."""
-
-
-def run_search(request: Request, space: Space, console: Console, *, dry_run: bool) -> bool:
-    """Completes a study of ``request.search`` points and shows it. False if points are missing, as when some failed."""
-    points, exhausted = request.search, False
-    display = Display(console)
-    with display.shown():
-        dataset = request.dataset or ""
-        prepared = prepare(request, display, lambda recipe_of: [(_example(space, recipe_of(dataset)), None)])
-        example = _example(space, prepared.recipe_of(dataset))
-        name = study_name(space, prepared)
-        if dry_run:
-            _print_plan(prepared, name, example, points, console)
-            return True
-        with sweep_locks(prepared.site.storage, [f"search/{space.name}"]):
-            study = open_study(prepared.site.optuna_uri(), name, space)
-            if len(_done(study)) < points:
-                exhausted = _train(study, space, points, prepared, example, display)
-    show(study, console)
-    if exhausted:
-        console.print(f"the space gave no new point in many draws; it may have no more than {len(_done(study))}")
-    record_search(opened_tracking(prepared), space.name, study, prepared.dataset)
-    return exhausted or len(_done(study)) >= points
+from sweeps.engine.plan import asked as cells_asked
+from sweeps.engine.request import Request, Wanted, prepare
+from sweeps.engine.search_asked import SearchAsked
+from sweeps.engine.search_finals import Finals, candidates, finals_table, run_finals, val_way
+from sweeps.engine.search_lessons import Lessons, learn
+from sweeps.engine.search_path_run import Path, run_path
+from sweeps.engine.search_plan import show_search_plan
+from sweeps.engine.search_queue import enqueue_recorded, promote
+from sweeps.engine.search_report import report
+from sweeps.engine.search_study import done, finished, open_study
+from sweeps.engine.search_training import Searching, complete
+from sweeps.engine.site import BadRequest
+from sweeps.engine.watch import Display
 
 
-def study_name(space: Space, prepared: Prepared) -> str:
-    """Equal for searches that may share their trials: same space, data, masks and recipe."""
-    recipe, index = prepared.recipe_of(prepared.dataset), prepared.indices[prepared.dataset]
-    settings = content_id(recipe.canonical_json(), index.fingerprint, *prepared.masks.values())
-    return f"{space.name}/{prepared.dataset}-{settings}"
+def run_search(request: Request, space: Space, asked: SearchAsked, console: Console, *, dry_run: bool) -> bool:
+    """Completes a study and shows what it found. False if points or finals are missing, as when some failed, or MLflow
+    was not reached at the end."""
+    with _shown(console) as display:
+        searching = found_good(request, space, asked, display)
+    if dry_run:
+        show_search_plan(searching, asked, study_name(searching), console)
+        return True
+    name, storage = study_name(searching), searching.prepared.site.storage
+    with sweep_locks(storage, [f"search/{name}"]):
+        with _shown(console) as display:
+            study, points, notes = _studied(searching, asked, name, display)
+        with _shown(console) as display:
+            lessons = learn(study, searching.space)
+            found = _compared(searching, asked, study, lessons, display)
+        ended = report(searching, study, lessons, found.finals, found.path, console)
+    for note in (*notes, *ended.notes):
+        console.print(Text(note), highlight=False, soft_wrap=True)
+    return (len(done(study)) >= points or bool(notes)) and found.complete and ended.recorded
 
 
-def show(study: optuna.Study, console: Console) -> None:
-    """The best points; stopped ones are marked, they are no results."""
-    ranked = best_first(study)
-    names = list(dict.fromkeys(name for trial in ranked for name in trial.params))
-    console.print(f"{study.study_name}: {len(_done(study))} points, accuracy on val", highlight=False)
-    table = RichTable()
-    for heading in ("trial", "val", *names):
-        table.add_column(heading, justify="right")
-    for trial in ranked[:_SHOWN]:
-        table.add_row(str(trial.number), accuracy_text(trial), *(_short(trial.params.get(name)) for name in names))
-    console.print(table)
-    if len(ranked) > _SHOWN:
-        console.print(f"and {len(ranked) - _SHOWN} more in the study and in MLflow")
+def found_good(request: Request, space: Space, asked: SearchAsked, display: Display) -> Searching:
+    """Raises BadRequest with everything that is wrong, whether it hinders the study or what comes after it."""
+    dataset = request.dataset or ""
 
+    def asks(recipe_of: RecipeOf) -> Wanted:
+        recipe = recipe_of(dataset)
+        example = _example(space, recipe)
+        return [(example, None), *([(head_only(example), None)] if asked.cheap_first else [])]
 
-def _train(
-    study: optuna.Study, space: Space, points: int, prepared: Prepared, example: RunConfig, display: Display
-) -> bool:
-    """True if the space had no more new points."""
-    site, recipe = prepared.site, prepared.recipe_of(prepared.dataset)
-    decode_run(example, prepared, display)
-    store = Store(site.storage)
-    searcher = StudySearcher(study, space, recipe, points, store, site, prepared.fingerprints(), origin(prepared))
-    scheduler = ASHAScheduler(
-        time_attr="step",
-        metric="val_accuracy",
-        mode="max",
-        max_t=example.training.steps + 1,  # a run that reaches its last step ends by itself
-        grace_period=example.training.val_every,
-        reduction_factor=REDUCTION,
+    try:
+        prepared = prepare(request, display, asks)
+    except NoCheapFormError as error:
+        raise BadRequest([f"--cheap-first: {error}; search {space.name} without it"]) from error
+    recipe = prepared.recipe_of(dataset)
+    space = space.at(recipe)
+    if asked.finals:
+        table = finals_table(space, recipe, (), val_way=val_way(prepared.indices[dataset]))
+        faults = data_faults(prepared.indices, cells_asked(table.cells, (0,)))
+        if faults:
+            raise BadRequest(faults)
+    return Searching(
+        space=space,
+        prepared=prepared,
+        recipe=recipe,
+        example=_example(space, recipe),
+        cost=asked.chosen_cost(space.cost),
+        stopping=asked.stopping,
     )
-    left = points - len(_done(study))
-    needs = [run for run in make_plan([(example, None)], store, prepared.fingerprints()).runs[:-1] if not run.trained]
-    steps = left * example.training.steps + sum(run.steps_left for run in needs)
-    watcher = RunWatcher(display, opened_tracking(prepared), runs=left + len(needs), steps=steps)
-    with ray_session(site):
-        fit(searcher, site, Telling(watcher), scheduler)
-    return searcher.exhausted
-
-
-def _done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    return [trial for trial in counted(study) if trial.state is not TrialState.RUNNING]
 
 
 def _example(space: Space, recipe: Recipe) -> RunConfig:
-    """The first point's run."""
-    point = dict(space.first[0]) if space.first else {}
-    return space.define(optuna.trial.FixedTrial(point), recipe)
+    """The paper's setting. Raises TableError where the recipe cannot have it."""
+    try:
+        return space.run(space.at(recipe).first[0], recipe)
+    except ValueError as error:
+        raise TableError([f"the space {space.name}: {said(error)}"]) from error
 
 
-def _print_plan(prepared: Prepared, name: str, example: RunConfig, points: int, console: Console) -> None:
-    uri = prepared.site.optuna_uri()
-    with reaching_studies(uri):
-        known = name in optuna.get_all_study_names(uri)
-        done = len(_done(optuna.load_study(storage=uri, study_name=name))) if known else 0
-    left = max(0, points - done)
-    console.print(f"study         {name}\npoints        {points}, of which {done} are in the study", highlight=False)
-    console.print(
-        f"steps to do   at most {left * example.training.steps}; ASHA keeps the best third at every rung",
-        highlight=False,
-    )
+def study_name(searching: Searching) -> str:
+    """Equal for searches that may share their trials: same space, data, masks, recipe and cost."""
+    prepared = searching.prepared
+    index = prepared.indices[prepared.dataset]
+    settings = content_id(searching.recipe.canonical_json(), index.fingerprint, *prepared.masks.values())
+    against = f"-{searching.cost}" if searching.cost else ""
+    return f"{searching.space.name}/{prepared.dataset}-{settings}{against}"
 
 
-def _short(value: object) -> str:
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def _studied(
+    searching: Searching, asked: SearchAsked, name: str, display: Display
+) -> tuple[optuna.Study, int, tuple[str, ...]]:
+    """The completed study, the points asked for, and why there may be fewer."""
+    study = _opened(searching, asked, name)
+    points = asked.total(len(done(study)))
+    if asked.more:
+        display.console.print(f"the study now asks for {points} points; --search {points} goes on", highlight=False)
+    if len(done(study)) >= points:
+        return study, points, ()
+    if asked.cheap_first:
+        _cheap_first(searching, asked, study, points, display)
+    prepared = searching.prepared
+    known = enqueue_recorded(study, searching.space, searching.recipe, searching.store(), prepared.fingerprints())
+    if known:
+        display.console.print(f"{known} rows of the grid are recorded and start the study", highlight=False)
+    searcher = complete(searching, study, points, display)
+    counts = {
+        "points that failed before were tried again": searcher.tried_again,
+        "points failed twice under this code and are left alone": searcher.held_back,
+        "points were drawn at random, because the sampler insisted on known ones": searcher.at_random,
+    }
+    for words, count in counts.items():
+        if count:
+            display.console.print(f"{count} {words}", highlight=False)
+    few = f"the space gave no new point in many draws; it may have no more than {len(done(study))}"
+    return study, points, (few,) if searcher.exhausted else ()
+
+
+def _opened(searching: Searching, asked: SearchAsked, name: str) -> optuna.Study:
+    site, dataset = searching.prepared.site, searching.prepared.dataset
+    return open_study(site.optuna_uri(), name, searching.space, dataset, sampler=asked.sampler, cost=searching.cost)
+
+
+def _cheap_first(searching: Searching, asked: SearchAsked, study: optuna.Study, points: int, display: Display) -> None:
+    """Points with a frozen backbone, in a study of their own; the best of them go in front of ``study``."""
+    space = head_only_space(searching.space)
+    example = space.run(space.first[0], searching.recipe)
+    cheap = replace(searching, space=space, example=example, cost=None)
+    tried = _opened(cheap, asked, study_name(cheap))
+    if len(done(tried)) < asked.cheap_first:
+        complete(cheap, tried, asked.cheap_first, display)
+    promoted = promote(tried, study, points - len(done(study)))
+    words = f"{len(finished(tried))} points with a frozen backbone; {promoted} of the best are promoted"
+    display.console.print(words, highlight=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compared:
+    finals: Finals | None
+    path: Path | None
+    complete: bool
+
+
+def _compared(
+    searching: Searching, asked: SearchAsked, study: optuna.Study, lessons: Lessons, display: Display
+) -> _Compared:
+    """Finals, and the way from the paper's setting to the point that leads in them."""
+    prepared = searching.prepared
+    points = candidates(study, searching.space, searching.recipe, asked.finals) if asked.finals else ()
+    if not points:
+        return _Compared(finals=None, path=None, complete=True)
+    seeds = len(prepared.seeds)
+    finals = run_finals(prepared, searching.space, points, display, seeds=seeds)
+    complete = finals.result.state == "done"
+    path = None
+    if asked.path and complete:
+        path = run_path(prepared, searching.space, finals.point, _importance(lessons), display, seeds=seeds)
+    return _Compared(finals=finals, path=path, complete=complete and (path is None or path.result.state == "done"))
+
+
+def _importance(lessons: Lessons) -> dict[str, float]:
+    """By parameter, over all points or its branch; means of both measures."""
+    found: dict[str, list[float]] = {}
+    for branch in lessons.importances:
+        for one in branch.importances:
+            found.setdefault(one.parameter, []).append(one.share)
+    return {name: sum(shares) / len(shares) for name, shares in found.items()}
+
+
+@contextmanager
+def _shown(console: Console) -> Generator[Display]:
+    display = Display(console)
+    with display.shown():
+        yield display

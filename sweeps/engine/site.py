@@ -15,6 +15,7 @@ from fsar_core.data.config import DATASET_NAME
 from fsar_core.data.datasets import DatasetPlace
 from fsar_core.data.manifest import BadManifest, manifest_path, read_facts
 from fsar_core.execution import Execution, Recompute
+from fsar_core.features import FeatureStore
 from fsar_core.frozen import Frozen
 from fsar_core.precision import Precision
 
@@ -47,7 +48,8 @@ class Site(Frozen):
     cache: Path = Path(".data/cache")
     """Decoded frames, indices and features, local to each node."""
     features_gib: float = Field(default=20, ge=0)
-    """At most so much of ``cache`` for features of test clips, which later evaluations read again; 0: none."""
+    """At most so much of ``cache`` for features of clips, which later evaluations, and trainings on a frozen backbone,
+    read again; 0: none."""
     imports: Path = Path(".data/imports")
     """What `fsar data import` writes; these data sets need no entry in ``datasets``. Must be shared by all nodes."""
     datasets: dict[Annotated[str, Field(pattern=DATASET_NAME)], DatasetEntry]
@@ -125,7 +127,12 @@ class Site(Frozen):
             frames_at_once=self.frames_at_once,
             share=min(1.0, self.gpus_per_run) if self.gpus_per_run else 1.0,
             prefetch=self.prefetch,
+            features=self.features(),
         )
+
+    def features(self) -> FeatureStore:
+        """What runs on this machine share."""
+        return FeatureStore(self.cache / "features", int(self.features_gib * 2**30))
 
     def mlflow_uri(self) -> str:
         """Of the store that is in use."""

@@ -21,7 +21,7 @@ from sweeps.engine.request import Prepared, Request, Wanted, prepare
 from sweeps.engine.results import TableResult, collect_all
 from sweeps.engine.retry import after_kill, held_back, without
 from sweeps.engine.run_masks import mask_conflicts
-from sweeps.engine.site import BadRequest
+from sweeps.engine.site import BadRequest, Site
 from sweeps.engine.tracking import Tracking, TrackingError
 from sweeps.engine.tracking import prepare as prepare_store
 from sweeps.engine.tracking_connection import hide_credentials
@@ -62,6 +62,18 @@ class Sweep:
         return collect_all(self.tables, prepared.seeds, self.store, prepared.fingerprints())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What became of a sweep."""
+
+    sweep: Sweep
+    results: tuple[TableResult, ...]
+    pages: tuple[str, ...]
+    """By table, where it is to be seen."""
+    trouble: TrackingError | None
+    """Why it was not recorded in MLflow."""
+
+
 def planned(request: Request, tables_of: Tables, display: Display) -> Sweep:
     """Launches nothing. Raises BadRequest with everything that is wrong, and where recorded runs saw other masks than
     those of now."""
@@ -83,19 +95,37 @@ def run_tables(request: Request, tables_of: Tables, console: Console, choose: Ch
     display = Display(console)
     with display.shown():
         sweep = planned(request, tables_of, display)
-        with sweep_locks(sweep.prepared.site.storage, (table.name for table in sweep.tables)):
-            sweep = _compared(sweep.prepared, sweep.tables)  # another driver may have ended in between
-            tracking = opened_tracking(sweep.prepared)
-            plan = _hopeful(sweep.plan, console) if choose is None else choose(sweep.plan)
-            _train(plan, sweep, tracking, display)
-            sweep = replace(sweep, plan=_plan(sweep.prepared, sweep.tables, sweep.store))
-            results = sweep.results()
-            _write(results, sweep, display)
-            pages, trouble = _record(results, sweep, tracking, display)
-    _show_all(results, sweep, pages, console)
-    if trouble is not None:
-        console.print(f"not recorded in MLflow: {trouble}", highlight=False, markup=False, soft_wrap=True)
-    return all(result.state == "done" for result in results) and trouble is None
+        ended = completed(sweep.prepared, sweep.tables, display, choose)
+    _show_all(ended.results, ended.sweep, ended.pages, console)
+    if ended.trouble is not None:
+        console.print(f"not recorded in MLflow: {ended.trouble}", highlight=False, markup=False, soft_wrap=True)
+    return all(result.state == "done" for result in ended.results) and ended.trouble is None
+
+
+def completed(prepared: Prepared, tables: tuple[Table, ...], display: Display, choose: Choose | None = None) -> Ended:
+    """Trains and measures what is missing, writes and records the tables; ``choose`` as ``run_tables`` has it."""
+    with sweep_locks(prepared.site.storage, (table.name for table in tables)):
+        tracking = opened_tracking(prepared)
+        sweep = _trained(prepared, tables, tracking, display, choose)
+        results = sweep.results()
+        _write(results, sweep, display)
+        pages, trouble = _record(results, sweep, tracking, display)
+    return Ended(sweep=sweep, results=results, pages=tuple(pages), trouble=trouble)
+
+
+def measured(prepared: Prepared, table: Table, display: Display) -> TableResult:
+    """As ``completed``, of a table that is a step to another one: it is neither written nor recorded."""
+    with sweep_locks(prepared.site.storage, [table.name]):
+        return _trained(prepared, (table,), opened_tracking(prepared), display, None).results()[0]
+
+
+def _trained(
+    prepared: Prepared, tables: tuple[Table, ...], tracking: Tracking, display: Display, choose: Choose | None
+) -> Sweep:
+    sweep = _compared(prepared, tables)  # under the lock: another driver may have ended in between
+    plan = _hopeful(sweep.plan, display.console) if choose is None else choose(sweep.plan)
+    _train(plan, sweep, tracking, display)
+    return replace(sweep, plan=_plan(prepared, tables, sweep.store))
 
 
 def show(result: TableResult, folder: Path, page: str, console: Console) -> None:
@@ -172,11 +202,14 @@ def _record(
             count(done, len(results))
     except TrackingError as error:
         return ["not reached"] * len(results), error
-    server = prepared.site.tracking_uri
-    if server is None:
-        serving = _serving(prepared.site.mlflow_uri())
-        return [f"{serving}, then {_LOCAL_UI}/{link}" for link in links], None
-    return [f"{hide_credentials(server)}/{link}" for link in links], None
+    return [address(prepared.site, link) for link in links], None
+
+
+def address(site: Site, link: str) -> str:
+    """Where a page of the site's MLflow is to be seen."""
+    if site.tracking_uri is None:
+        return f"{_serving(site.mlflow_uri())}, then {_LOCAL_UI}/{link}"
+    return f"{hide_credentials(site.tracking_uri)}/{link}"
 
 
 def _serving(uri: str) -> str:

@@ -24,8 +24,9 @@ from sweeps.engine.tracking_connection import (
 )
 from sweeps.engine.tracking_fields import measurements, metric_name, params, run_name, summary, tags
 from sweeps.engine.tracking_notes import run_link, run_note
-from sweeps.engine.tracking_rows import Row, remember, remembered_at, row_of, rows_of
+from sweeps.engine.tracking_rows import Row, remember, row_of, rows_in
 from sweeps.engine.tracking_tables import TableWriter
+from sweeps.engine.tracking_told import Launch
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -67,7 +68,7 @@ class Tracking:
         """As ``record_run``, for many by their keys in the store: what the folders remember is looked up in one search,
         where ``record_run`` alone searches the whole store."""
         with reaching(self.uri):
-            self._confirm(folders.values())
+            self._confirm(rows_in(folders, self._store()).values())
         for key, folder in folders.items():
             self.record_run(key, folder)
 
@@ -122,12 +123,11 @@ class Tracking:
         """
         with reaching(self.uri), locked(self.uri):
             runs = self.experiment(_RUNS)
-            self._confirm({seed.key: seed.folder for cell in result.cells for seed in cell.seeds}.values())
-            rows = rows_of(result, self._store(), self._confirmed)
-            rows = {key: known.run_id for key, known in self._runs().items()} if rows is None else rows
-            links = {key: (run_id, run_link(runs, run_id)) for key, run_id in rows.items()}
+            ids = self._trainings({seed.key: seed.folder for cell in result.cells for seed in cell.seeds})
+            links = {key: (run_id, run_link(runs, run_id)) for key, run_id in ids.items()}
             experiment = self.experiment(result.table.name)
-            return TableWriter(self.client, experiment, result, launch_key, dataset, links).write(preset, repetition)
+            launch = Launch(launch_key, dataset, preset, repetition, experiment, links)
+            return TableWriter(self.client, result, launch).write()
 
     def experiment(self, name: str) -> str:
         """Its id in MLflow; made where it is missing. Call it inside ``reaching``."""
@@ -146,12 +146,19 @@ class Tracking:
         remember(folder, Row(store=self._store(), run_id=known.run_id, files=known.files))
         self._confirmed.add(known.run_id)
 
-    def _confirm(self, folders: Iterable[RunFolder]) -> None:
-        """Which remembered rows stand in MLflow as they are remembered: one may have been deleted by hand, or be newer
-        than the backup that a database was restored from. MLflow reads all of a row, so that of many the newest are
-        looked up, which a backup lacks first; if these stand, the older ones are taken to stand too."""
-        found = (row_of(folder, self._store()) for folder in sorted(folders, key=remembered_at, reverse=True))
-        rows = [row for row in found if row is not None and row.run_id not in self._confirmed]
+    def _trainings(self, folders: Mapping[str, RunFolder]) -> dict[str, str]:
+        """MLflow's id of each training by its key; of all that stand there if a folder does not remember its own."""
+        rows = rows_in(folders, self._store())
+        self._confirm(rows.values())
+        if rows.keys() == folders.keys() and all(row.run_id in self._confirmed for row in rows.values()):
+            return {key: row.run_id for key, row in rows.items()}
+        return {key: known.run_id for key, known in self._runs().items()}
+
+    def _confirm(self, remembered: Iterable[Row]) -> None:
+        """Which remembered rows, the newest first, stand in MLflow as they are remembered: one may have been deleted by
+        hand, or be newer than the backup that a database was restored from. MLflow reads all of a row, so that of many
+        the newest are looked up, which a backup lacks first; if these stand, the older ones are taken to stand too."""
+        rows = [row for row in remembered if row.run_id not in self._confirmed]
         files = {row.run_id: row.files for row in rows[:_LOOKED_UP]}
         if not files:
             return

@@ -69,13 +69,13 @@ def measurements(run: RunConfig, records: Mapping[str, EvaluationRecord]) -> lis
     taken: set[str] = set()
     metrics: list[Value] = []
     for eval_id, record in sorted(records.items(), key=lambda item: (item[1].ended_ms, item[0])):
-        name = evaluation_name(record.evaluation, run)
+        name = f"{record.evaluation.split}/{evaluation_name(record.evaluation, run)}"
         if name in taken:
             name = f"{name}-{eval_id[:8]}"
         taken.add(name)
         metrics += [
-            Value(f"test/{name}/accuracy", record.accuracy, record.ended_ms),
-            Value(f"test/{name}/ci95", record.ci95, record.ended_ms),
+            Value(f"{name}/accuracy", record.accuracy, record.ended_ms),
+            Value(f"{name}/ci95", record.ci95, record.ended_ms),
         ]
     return metrics
 

@@ -24,14 +24,17 @@ def run_link(experiment: str, run: str, artifact: str | None = None) -> str:
     return f"#/experiments/{experiment}/runs/{run}{page}?{_MODE}"
 
 
+def runs_link(experiment: str, where: str, best: str | None = None) -> str:
+    """The runs of an experiment that a filter finds, as a flat list; those with the best value of a metric first."""
+    order = "" if best is None else f"&orderByKey={quote(f'metrics.`{best}`')}&orderByAsc=false"
+    query = f"searchFilter={quote(where)}{order}&startTime=ALL&lifecycleFilter=Active&{_MODE}"
+    return f"#/experiments/{experiment}/runs?{query}"
+
+
 def cells_link(experiment: str, launch: str, column: str, *, charts: bool = False) -> str:
     """The cells of a launch as a flat grid, best first, or as charts."""
     where = f"tags.`fsar.launch` = '{launch}' AND tags.`fsar.kind` = 'cell' AND tags.`column` = '{column}'"
-    mode = "&compareRunsMode=CHART" if charts else ""
-    return (
-        f"#/experiments/{experiment}/runs?searchFilter={quote(where)}&orderByKey={quote('metrics.`accuracy`')}"
-        f"&orderByAsc=false&startTime=ALL&lifecycleFilter=Active&{_MODE}{mode}"
-    )
+    return runs_link(experiment, where, "accuracy") + ("&compareRunsMode=CHART" if charts else "")
 
 
 def table_note(result: TableResult, words: Grid, experiment: str, run: str, launch: str) -> str:
@@ -47,16 +50,14 @@ def table_note(result: TableResult, words: Grid, experiment: str, run: str, laun
     return head + _rows_that_fit(words, LONGEST_NOTE - len(head) - len(tail)) + tail
 
 
-def cell_note(result: TableResult, words: Grid, cell: CellResult, links: Mapping[int, str]) -> str:
-    """One number in words, after links to the trainings behind it, by seed."""
-    place = [column.name for column in words.columns].index(cell.cell.column)
-    rows = tuple((name, (entries[place],)) for name, entries in words.rows if name == cell.cell.row)
+def cell_note(result: TableResult, alone: Grid, cell: CellResult, links: Mapping[int, str]) -> str:
+    """One number in words, after links to the trainings behind it, by seed. ``alone``: the table's grid, cut to it."""
     row, column, title = map(escape_markdown, (cell.cell.row, cell.cell.column, result.table.title))
     beware = [escape_markdown(line) for line in cautions([cell.cell.run])]
     trainings = " · ".join(f"[training, seed {seed}]({link})" for seed, link in links.items())
     lines = [
         f"**{row}, {column}** of {title}. {trainings}",
-        _spaced(markdown_table(Grid(words.title, (words.columns[place],), rows))),
+        spaced(markdown_table(alone)),
         *beware,
         f"This cell: {state_text(cell) or 'complete'}. The metrics of this run are fractions, differences too.",
     ]
@@ -71,30 +72,39 @@ def run_note(record: RunRecord, metrics: Mapping[str, float]) -> str:
         f"{record.best_step} of {record.run.training.steps}; {record.train_seconds:.0f} s of training on {device}."
     ]
     lines += [line for caution in cautions([record.run]) for line in ("", escape_markdown(caution))]
-    tests = [name.removeprefix("test/").removesuffix("/accuracy") for name in metrics if name.endswith("/accuracy")]
-    tests = [name for name in tests if f"test/{name}/ci95" in metrics]
+    tests = [place for place in map(_measured, metrics) if place and f"{'/'.join(place)}/ci95" in metrics]
     if tests:
         lines += ["", "| test | accuracy % |", "| :-- | --: |"]
-    for name in sorted(tests):
-        accuracy, ci95 = (100 * metrics[f"test/{name}/{part}"] for part in ("accuracy", "ci95"))
-        lines.append(f"| {escape_markdown(name)} | {accuracy:.2f} ± {ci95:.2f} |")
+    for split, name in sorted(tests):
+        accuracy, ci95 = (100 * metrics[f"{split}/{name}/{part}"] for part in ("accuracy", "ci95"))
+        text = name if split == "test" else f"{name} on {split}"
+        lines.append(f"| {escape_markdown(text)} | {accuracy:.2f} ± {ci95:.2f} |")
     return "\n".join(lines)[:LONGEST_NOTE]
 
 
+def _measured(metric: str) -> tuple[str, str] | None:
+    """Split and name of a measurement, if the metric is its accuracy."""
+    match metric.split("/"):
+        case [("test" | "val") as split, name, "accuracy"]:
+            return split, name
+        case _:
+            return None
+
+
 def _rows_that_fit(words: Grid, room: int) -> str:
-    text = _spaced(markdown_table(words))
+    text = spaced(markdown_table(words))
     if len(text) <= room:
         return text
 
     def cut(kept: int) -> str:
-        shown = _spaced(markdown_table(replace(words, rows=words.rows[:kept])))
+        shown = spaced(markdown_table(replace(words, rows=words.rows[:kept])))
         return f"{shown}\n\n{len(words.rows) - kept} more rows: see table.html."
 
     kept = bisect_right(range(1, len(words.rows)), room, key=lambda rows: len(cut(rows)))
     return cut(kept)
 
 
-def _spaced(table: str) -> str:
-    """MLflow draws tables without any space between columns."""
+def spaced(table: str) -> str:
+    """A pipe table with room between its columns, which MLflow draws without any."""
     head, rule, *rows = (line.replace(" | ", " | &emsp;") for line in table.splitlines())
     return "\n".join([head, rule.replace("&emsp;", ""), *rows])

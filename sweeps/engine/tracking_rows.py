@@ -1,13 +1,12 @@
 """What a run's folder remembers of its row in MLflow: a relaunch need not search the store, which reads every parameter
 of every run there."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from pydantic import Field, ValidationError
 
 from fsar_core.frozen import Frozen
 from sweeps.engine.records import RunFolder, write_aside
-from sweeps.engine.results import TableResult
 
 _NAME = "mlflow.json"
 
@@ -33,25 +32,21 @@ def row_of(folder: RunFolder, store: str) -> Row | None:
     return row if row.store == store else None
 
 
+def rows_in(folders: Mapping[str, RunFolder], store: str) -> dict[str, Row]:
+    """What folders remember of this store, by their keys; those that were filled last come first. Keys of others are
+    missing."""
+    rows = {key: row for key, folder in folders.items() if (row := row_of(folder, store)) is not None}
+    return {key: rows[key] for key in sorted(rows, key=lambda key: remembered_at(folders[key]), reverse=True)}
+
+
 def remembered_at(folder: RunFolder) -> float:
     """Unix time; 0 where it remembers nothing."""
-    path = folder.path / _NAME
-    return path.stat().st_mtime if path.exists() else 0.0
+    try:
+        return (folder.path / _NAME).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def remember(folder: RunFolder, row: Row) -> None:
     """In the place of what it remembered."""
     write_aside(folder.path / _NAME, row.model_dump_json().encode())
-
-
-def rows_of(result: TableResult, store: str, confirmed: Collection[str]) -> dict[str, str] | None:
-    """MLflow's id of each training of a table by its key; None if a folder does not remember its own, or one that is
-    not among the ``confirmed``."""
-    found: dict[str, str] = {}
-    for seed in (seed for cell in result.cells for seed in cell.seeds):
-        if seed.key not in found:
-            row = row_of(seed.folder, store)
-            if row is None or row.run_id not in confirmed:
-                return None
-            found[seed.key] = row.run_id
-    return found

@@ -12,6 +12,8 @@ from sweeps.engine.records import Point, RunFolder
 from sweeps.engine.tracking import Tracking, TrackingError
 
 _LINE_EVERY_S = 10.0
+_TRACKED_EVERY_S = 5.0
+"""Between two looks of a run at MLflow, which takes as long for one look as for many."""
 
 
 class Display:
@@ -99,19 +101,24 @@ class RunWatcher:
         self._runs: dict[str, RunConfig] = {}
         self._from: dict[str, int] = {}
         self._reached: dict[str, int] = {}
+        self._untold: dict[str, list[Point]] = {}
+        self._told: dict[str, float] = {}
         self._at_work, self._finished, self.failed = set[str](), set[str](), set[str]()
         self._display, self.unrecorded = display, ""
 
     def started(self, run_key: str, run: RunConfig, step: int) -> None:
         self._runs[run_key] = run
         self._reached[run_key] = step
+        self._told[run_key] = time.monotonic()
         self._from.setdefault(run_key, step)
         self._at_work.add(run_key)
         self._show()
 
     def stepped(self, run_key: str, step: int, points: list[Point]) -> None:
         self._reached[run_key] = max(step, self._reached[run_key])
-        self._record(lambda: self._tracking.progress(run_key, self._runs[run_key], points))
+        self._untold.setdefault(run_key, []).extend(points)
+        if time.monotonic() - self._told[run_key] >= _TRACKED_EVERY_S:
+            self._tell(run_key)
         self._show()
 
     def finished(self, run_key: str, folder: RunFolder, *, failed: bool) -> None:
@@ -119,8 +126,18 @@ class RunWatcher:
         (self.failed if failed else self._finished).add(run_key)
         if run_key in self._runs:
             self._expected -= self._runs[run_key].training.steps - self._reached[run_key]
+        if folder.has_record():
+            self._untold.pop(run_key, None)  # the record has them
+        else:
+            self._tell(run_key)
         self._record(lambda: self._tracking.record_run(run_key, folder))
         self._show()
+
+    def _tell(self, run_key: str) -> None:
+        points = self._untold.pop(run_key, [])
+        if points:
+            self._record(lambda: self._tracking.progress(run_key, self._runs[run_key], points))
+            self._told[run_key] = time.monotonic()
 
     def _record(self, action: Callable[[], object]) -> None:
         """Training does not stop for a tracking server that is away: the files hold everything, the end tries again."""

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from sweeps.engine.search import KEY, counted
+from sweeps.engine.search_study import KEY, counted
 from tests.e2e.sweeping import Place
 
 pytestmark = pytest.mark.timeout(900)

@@ -9,10 +9,10 @@ from fsar_core.batches import ClipStream, EpisodeStream
 from fsar_core.config import ClipBatches, RunConfig
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.episode import Clips
+from fsar_core.given import given_clips
 from fsar_core.losses import Classification
 from fsar_core.method import Method
 from fsar_core.methods import sgtm
-from fsar_core.train import Progress, TrainState, train
 from tests.fsar_core import tiny
 from tests.fsar_core.lively import built
 
@@ -32,6 +32,10 @@ def scores_run() -> RunConfig:
 def moving_run() -> RunConfig:
     """The same with random clips, so that nothing can be cached."""
     return RunConfig.model_validate(dict(scores_run()) | {"data": tiny.data()})
+
+
+def clip_stream(run: RunConfig, source: ClipSource, method: Method) -> ClipStream:
+    return ClipStream(run, source, CPU, given_clips(run, method, (source,), tiny.CPU))
 
 
 class Watched(ClipSource):
@@ -90,7 +94,7 @@ def test_held_out_clips_are_never_trained_on(cached: bool) -> None:
     run = scores_run() if cached else moving_run()
     source = Watched(tiny.clips("train", run.data))
     method = tiny.started(run).method
-    stream = ClipStream(run, source, CPU, method)
+    stream = clip_stream(run, source, method)
     seen = _positions_of_an_epoch(stream, source, method) if cached else _drawn(stream, source)
     classes = np.bincount(source.class_ids[sorted(seen)], minlength=6)
     assert len(seen) == 36
@@ -119,7 +123,7 @@ def _normalised(source: ClipSource) -> Tensor:
 
 def test_an_epoch_shows_every_kept_clip_once_and_the_next_in_another_order() -> None:
     run = moving_run()
-    stream = ClipStream(run, tiny.clips("train", run.data), CPU, tiny.started(run).method)
+    stream = ClipStream(run, tiny.clips("train", run.data), CPU)
     first, second = ([next(stream.of_step(s)).class_ids.tolist() for s in steps] for steps in ((1, 2, 3), (4, 5, 6)))
     for epoch in (first, second):
         assert [len(batch) for batch in epoch] == [12, 12, 12]
@@ -132,55 +136,14 @@ def test_another_seed_holds_out_other_clips() -> None:
     for seed in (0, 1):
         run = moving_run().with_seed(seed)
         source = Watched(tiny.clips("train", run.data))
-        drawn.append(_drawn(ClipStream(run, source, CPU, tiny.started(run).method), source))
+        drawn.append(_drawn(ClipStream(run, source, CPU), source))
     assert drawn[0] != drawn[1]
-
-
-def losses(run: RunConfig) -> tuple[list[dict[str, float]], list[float | None]]:
-    seen: list[Progress] = []
-
-    def report(progress: Progress, _: TrainState) -> None:
-        seen.append(progress)
-
-    train(tiny.started(run), tiny.clips("train", run.data), tiny.clips("val", run.data), tiny.CPU, report)
-    return [progress.losses for progress in seen], [progress.val_accuracy for progress in seen]
-
-
-def test_cached_features_of_a_frozen_prefix_give_the_losses_of_the_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    cached, cached_looks = losses(scores_run())
-
-    def nothing(_: Method) -> None:
-        return None
-
-    monkeypatch.setattr(Method, "frozen_prefix", nothing)
-    plain, plain_looks = losses(scores_run())
-    assert [own["classification"] for own in cached] == pytest.approx(
-        [own["classification"] for own in plain], rel=1e-5
-    )
-    assert cached_looks == plain_looks
-    assert len({own["classification"] for own in plain}) == len(plain)
-
-
-@pytest.mark.parametrize(
-    ("change", "prefix"),
-    [("none", "pooled"), ("trained backbone", None), ("head on the backbone's features", None)],
-)
-def test_a_prefix_counts_as_frozen_only_where_no_later_part_needs_what_came_before(
-    change: str, prefix: str | None
-) -> None:
-    config = scores_run().method
-    if change == "trained backbone":
-        config = config.model_copy(update={"backbone": tiny.BACKBONE})
-    elif change != "none":
-        beside = config.steps[0].model_copy(update={"name": "beside", "reads": "backbone"})
-        config = config.model_copy(update={"steps": (*config.steps, beside)})
-    assert config.build(frames=tiny.FRAMES, crop=tiny.CROP, classes=6).frozen_prefix() == prefix
 
 
 def test_clips_that_a_random_sampling_changes_are_not_cached() -> None:
     data = scores_run().data.model_copy(update={"train_sampling": "segment-random", "test_sampling": "segment-random"})
     run = RunConfig.model_validate(dict(scores_run()) | {"data": data})
-    stream = ClipStream(run, tiny.clips("train", data), CPU, tiny.started(run).method)
+    stream = clip_stream(run, tiny.clips("train", data), tiny.started(run).method)
     assert next(stream.of_step(1)).given is None
 
 
@@ -191,7 +154,7 @@ def test_the_look_at_held_out_clips_pools_the_scores_as_the_loss_does(pool: str)
     run = RunConfig.model_validate(dict(scores_run()) | {"method": method, "batches": ClipBatches(held_out=0.9)})
     source, state = tiny.clips("train", run.data), tiny.started(run)
     state.method.backbone.load_state_dict(built(tiny.METHODS["baseline"]).backbone.state_dict())
-    stream = ClipStream(run, source, CPU, state.method)
+    stream = clip_stream(run, source, state.method)
     kept = {int(p) for p in _positions_of_an_epoch(stream, source, state.method)}
     held = [p for p in range(len(source)) if p not in kept]
     assert len(held) == 42

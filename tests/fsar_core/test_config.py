@@ -155,6 +155,7 @@ def test_an_evaluation_is_named_by_its_run_and_its_own_content() -> None:
         EvalConfig(shot=1).eval_id(run),
         EvalConfig(shot=5, episodes=100).eval_id(run),
         EvalConfig(shot=5, dataset="other").eval_id(run),
+        EvalConfig(shot=5, split="val").eval_id(run),
         EvalConfig(shot=5, method=run.method.for_test()).eval_id(run),
         run.run_id(),
     ]

@@ -62,13 +62,15 @@ def define(trial: BaseTrial, recipe: Recipe) -> RunConfig:
     return sgtm.run(recipe, sgtm.sgtm(recipe.backbone, strategy="random", weight=weight))
 
 
-SPACE = Space(name="made", define=define, first=({"lambda": 0.5},))
+def space_of(grid: Grid) -> Space:
+    """With that grid."""
+    return Space(name="made", define=define, first=({"lambda": 0.5},), grid=grid)
 
 
 def launched(site: Path | str, *flags: str, grid: Grid = grid) -> Result:
     """The script's exit code and output, in this process."""
     return CliRunner().invoke(
-        sweep_script(grid, SPACE, "A made sweep."),
+        sweep_script((space_of(grid),), "A made sweep."),
         ["--site", str(site), "--dataset", "hmdb51", "--preset", "smoke", "--seeds", "1", *flags],
     )
 

@@ -13,6 +13,7 @@ from sweeps.engine.data_faults import Wanted, data_faults
 from sweeps.engine.job import carry_out
 from sweeps.engine.records import RunFolder
 from sweeps.engine.request import Request, search_faults
+from sweeps.engine.search_asked import SearchAsked
 from tests.fsar_core import tiny
 from tests.sweeps.made_folder import launched, refusals, table_of, write_site, write_videos
 from tests.sweeps.made_jobs import PRINT, job_of, opened, silent
@@ -29,7 +30,7 @@ def grid(recipe: Recipe) -> Table:
 def test_a_search_is_refused_where_a_preset_chooses_on_test(preset: str) -> None:
     recipe = PRESETS[preset]("hmdb51")
     wanted: Wanted = [(sgtm.run(recipe, sgtm.sgtm(recipe.backbone)), None)]
-    faults = search_faults(Request(dataset="hmdb51", search=3), preset, wanted)
+    faults = search_faults(Request(dataset="hmdb51", search=SearchAsked(points=3)), preset, wanted)
     assert bool(faults) == (preset in ("hyrsm", "molo", "vim"))
     for fault in faults:
         assert fault == (

@@ -81,6 +81,28 @@ def test_too_few_clips_of_another_data_set_are_told_with_its_name() -> None:
     assert few[0].endswith("need 9 videos a class, but 'far test0' in test of 'far' has 8")
 
 
+def test_what_is_measured_on_val_needs_val_classes_and_clips() -> None:
+    assert faults(EvalConfig(way=5, split="val")) == []
+    assert faults(EvalConfig(way=6)) == []
+    assert faults(EvalConfig(way=6, split="val")) == ["6-way episodes need 6 classes in val, which has 5"]
+    assert faults(EvalConfig(shot=8, split="val")) == [
+        f"8-shot episodes with 1 queries per class need 9 videos a class, but 'val{i}' in val has 8" for i in range(5)
+    ]
+
+
+def test_val_classes_that_another_run_was_trained_on_do_not_matter() -> None:
+    first = other("first", ("train0", "val1"))
+    assert faults(EvalConfig(way=3, split="val"), first, run=needing(RUN, on(RUN, "first"))) == []
+
+
+def test_short_val_clips_are_counted_on_val() -> None:
+    short = EvalConfig(way=3, max_seconds=0.9, split="val")
+    assert faults(short) == []
+    assert subset_lines({"made": OWN}, [(RUN, short)]) == [
+        "val clips of made up to 0.9 s, 1-shot: 20 clips of 5 classes"
+    ]
+
+
 def test_short_clips_must_be_known_and_enough() -> None:
     short = EvalConfig(way=5, max_seconds=0.9)
     assert faults(short) == []

@@ -143,7 +143,7 @@ class TestTrain:
         plans(succeed)
         videos = write_videos(tmp_path / "videos", counts={"train": 5, "val": 2, "test": 6})
         site = write_site(tmp_path, videos, head=f'tracking_uri = "{uri}"')
-        script = sweep_script(mask_ratio.grid, mask_ratio.SPACE, None)
+        script = sweep_script(mask_ratio.SPACES, None)
         flags = ["--site", str(site), "--preset", "smoke", "--dataset", "hmdb51", "--seeds", "1"]
         assert CliRunner().invoke(script, flags).exit_code == 0
         plan = fsar("train", "sgtm", "--variants", "sgtm,baseline,encoder_only", "--dry-run", *flags, "--shots", "1")

@@ -81,6 +81,21 @@ def test_other_frames_and_other_data_are_read_once(whole: Job, read: list[str]) 
     assert [record.fingerprint for record in records] == [PRINT, OTHER, OTHER, PRINT]
 
 
+def test_val_is_measured_beside_test_each_from_its_own_clips(whole: Job, read: list[str]) -> None:
+    on_val = EvalConfig(way=3, episodes=30, split="val")
+    records = asked_more(whole, on_val, on_val.model_copy(update={"way": 2}), EvalConfig(way=2, episodes=30))
+    assert set(read) == {"made val segment-centre"}
+    assert [(record.evaluation.split, record.clips, sorted(record.per_class)[0]) for record in records] == [
+        ("val", 40, "val0"),
+        ("val", 40, "val0"),
+        ("test", 48, "test0"),
+    ]
+    first = RunFolder(whole.folder).evaluation(EVALUATIONS[0].eval_id(whole.run), PRINT)
+    assert first is not None
+    assert first.evaluation == on_val.model_copy(update={"split": "test"})
+    assert first.per_class.keys().isdisjoint(records[0].per_class)
+
+
 def test_a_site_without_room_for_features_measures_the_same(whole: Job, tmp_path: Path) -> None:
     job = job_of(tmp_path / "none", tiny.run())
     carry_out(job.model_copy(update={"site": job.site.model_copy(update={"features_gib": 0.0})}), silent)

@@ -61,6 +61,27 @@ def test_a_training_record_comes_back_as_it_was(store: Store) -> None:
     assert folder.record() == record
 
 
+def test_the_head_of_a_training_record_is_the_record_without_settings_and_history(store: Store) -> None:
+    folder = store.folder(run_config(), TRAIN)
+    assert folder.head() is None
+    record = train_record(run_config())
+    folder.write_record(record)
+    head = folder.head()
+    assert head is not None
+    assert head.model_dump() == record.model_dump(exclude={"run", "history"})
+
+
+def test_a_cut_record_has_no_head(store: Store) -> None:
+    folder = store.folder(run_config(), TRAIN)
+    folder.write_record(train_record(run_config()))
+    path = folder.path / "run.json"
+    for length in (0, 100, path.stat().st_size // 2, path.stat().st_size - 2):
+        path.write_bytes(path.read_bytes()[:length])
+        with pytest.raises(ValueError, match="JSON"):
+            folder.head()
+        folder.write_record(train_record(run_config()))
+
+
 def test_an_evaluation_comes_back_with_every_outcome(store: Store) -> None:
     cell = small_table().cells[0]
     correct = np.arange(cell.evaluation.episodes) % 11

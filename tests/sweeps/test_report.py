@@ -116,6 +116,17 @@ def test_cells_that_share_an_evaluation_read_its_files_once(store: Store, monkey
     assert len(read) == 1
 
 
+def test_damaged_settings_of_a_training_are_named_when_they_are_asked_for(store: Store) -> None:
+    table = small_table()
+    fill(store, table)
+    path = store.folder(table.cells[0].run, TRAIN).path / "run.json"
+    path.write_text(path.read_text().replace('"steps": 600', '"steps": -600'))
+    seed = results(table, store).cells[0].seeds[0]
+    with pytest.raises(UnreadableResultError, match=r"(?s)run\.json.*launch again") as caught:
+        assert seed.run_record
+    assert "steps" in str(caught.value)
+
+
 @pytest.mark.parametrize("damage", [b"", b"PAR1 not really"])
 def test_damaged_outcomes_are_named_with_what_to_do(store: Store, damage: bytes) -> None:
     table = small_table()

@@ -8,12 +8,13 @@ from search_spaces.variants import find_variants
 from sweeps.engine.estimate import Speed
 from sweeps.engine.plan import asked, make_plan
 from sweeps.engine.records import Store
-from sweeps.engine.savings import Wanted, clip_seconds, embedded, needed_by, savings
+from sweeps.engine.savings import ClipCounts, Wanted, clip_seconds, embedded, needed_by, savings
 from sweeps.engine.work import clips_per_step
 from tests.fsar_core import tiny
 from tests.sweeps.made_plans import FIRST, made_cell, needing
 from tests.sweeps.made_records import PRINTS, run_config
 
+SIZES: ClipCounts = {("motionshapes", "test"): 240, ("motionshapes", "val"): 80}
 SHARED, OTHER = needing(run_config(0.1), FIRST), run_config(0.2)
 
 
@@ -49,24 +50,29 @@ def test_seconds_are_those_of_all_steps_whether_recorded_or_not(store: Store) ->
 
 def test_tests_of_one_data_set_and_sampling_embed_its_clips_once() -> None:
     tests = [EvalConfig(way=way, shot=shot) for way in (5, 6) for shot in (1, 5)]
-    assert embedded(OTHER, tests, {"motionshapes": 240}) == 240
+    assert embedded(OTHER, tests, SIZES) == 240
     tests += [EvalConfig(dataset="hmdb51"), EvalConfig(frame_sampling="segment-random")]
-    assert embedded(OTHER, tests, {"motionshapes": 240, "hmdb51": 100}) == 240 + 100 + 240
-    assert embedded(OTHER, tests, {"motionshapes": 240}) is None
+    assert embedded(OTHER, tests, {**SIZES, ("hmdb51", "test"): 100}) == 240 + 100 + 240
+    assert embedded(OTHER, tests, SIZES) is None
+
+
+def test_val_clips_are_embedded_beside_test_clips() -> None:
+    tests = [EvalConfig(split="val"), EvalConfig(split="val", shot=5), EvalConfig()]
+    assert embedded(OTHER, tests, SIZES) == 240 + 80
 
 
 def test_a_method_measured_without_a_head_shares_the_clips_and_one_with_other_steps_does_not() -> None:
     method = OTHER.method
     tests = [EvalConfig(), EvalConfig(method=method.for_test()), EvalConfig(method=tiny.METHODS["sgtm"].for_test())]
-    assert embedded(OTHER, tests[:2], {"motionshapes": 240}) == 240
-    assert embedded(OTHER, tests, {"motionshapes": 240}) == 480
+    assert embedded(OTHER, tests[:2], SIZES) == 240
+    assert embedded(OTHER, tests, SIZES) == 480
 
 
 def test_where_frames_depend_on_the_episode_every_episode_passes_its_clips() -> None:
     run = find_variants(["vim"])[0].run(laptop64("motionshapes"))
     assert run.method.frame_sampler.by_episode()
     tests = [EvalConfig(episodes=7), EvalConfig(episodes=3, shot=5)]
-    assert embedded(run, tests, {"motionshapes": 240}) == 7 * 10 + 3 * 30
+    assert embedded(run, tests, SIZES) == 7 * 10 + 3 * 30
 
 
 def test_a_test_clip_takes_a_third_of_its_share_of_a_step() -> None:

@@ -1,47 +1,36 @@
 """A study and its points: counted once, taken up again, told what became of them. Trainings are made up."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import BaseTrial, TrialState
+from optuna.distributions import BaseDistribution
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from ray.tune.search import Searcher
-from rich.console import Console
 
 from fsar_core.config import RunConfig
 from fsar_core.presets import Recipe
-from search_spaces.space import Space
+from sweeps.engine.failures import failure_of
 from sweeps.engine.job import Job
 from sweeps.engine.records import Store
-from sweeps.engine.search import KEY, TWIN, StudySearcher, counted, open_study
-from sweeps.engine.search_run import show
-from sweeps.engine.tracking import Tracking
-from sweeps.engine.tracking_search import ranking, record_search
+from sweeps.engine.search import StudySearcher
+from sweeps.engine.search_study import AGAIN, KEY, LOOKS, RECORDED, TWIN, counted, finished, open_study
 from tests.fsar_core.tiny import recipe
-from tests.sweeps.made_plans import FIRST, made_site, needing
+from tests.sweeps.made_plans import FIRST, made_site
 from tests.sweeps.made_records import ORIGIN, PRINTS, TRAIN, run_config, write_run
-from tests.sweeps.mlflow_rows import everything, runs
+from tests.sweeps.made_search import coarse, dependent, finish, made_space, plain, single, states
 
 Make = Callable[..., StudySearcher]
 
 
-def plain(trial: BaseTrial, _: Recipe) -> RunConfig:
-    return run_config(trial.suggest_float("lam", 0.1, 1.0))
+class Insisting(optuna.samplers.RandomSampler):
+    """Proposes one point for ever."""
 
-
-def coarse(trial: BaseTrial, _: Recipe) -> RunConfig:
-    return run_config(trial.suggest_categorical("lam", [0.1, 0.2, 0.3]))
-
-
-def single(trial: BaseTrial, _: Recipe) -> RunConfig:
-    return run_config(trial.suggest_categorical("lam", [0.1]))
-
-
-def dependent(trial: BaseTrial, own: Recipe) -> RunConfig:
-    return needing(plain(trial, own), FIRST)
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> float:
+        return 0.1
 
 
 @pytest.fixture
@@ -52,20 +41,9 @@ def study() -> optuna.Study:
 @pytest.fixture
 def make(study: optuna.Study, store: Store, tmp_path: Path) -> Make:
     def made(budget: int, define: Callable[[BaseTrial, Recipe], RunConfig] = plain) -> StudySearcher:
-        space = Space(name="made", define=define)
-        return StudySearcher(study, space, recipe(), budget, store, made_site(tmp_path), PRINTS, ORIGIN)
+        return StudySearcher(study, made_space(define), recipe(), budget, store, made_site(tmp_path), PRINTS, ORIGIN)
 
     return made
-
-
-def finish(searcher: StudySearcher, store: Store, trial_id: str, given: dict[str, Any]) -> None:
-    """As if the run had been trained to its end."""
-    write_run(store, Job.model_validate_json(given["job"]).run)
-    searcher.on_trial_complete(trial_id, {"failed": False})
-
-
-def states(study: optuna.Study) -> list[str]:
-    return [trial.state.name for trial in study.trials]
 
 
 def test_a_search_ends_when_the_study_holds_its_budget(make: Make, study: optuna.Study, store: Store) -> None:
@@ -131,13 +109,39 @@ def test_a_space_without_new_points_ends_the_search(make: Make, study: optuna.St
     assert len(counted(study)) == 3
 
 
-def test_a_recorded_run_is_told_at_once(make: Make, study: optuna.Study, store: Store) -> None:
+def test_recorded_runs_are_told_at_once_and_take_nothing_from_the_budget(
+    make: Make, study: optuna.Study, store: Store
+) -> None:
     for lam in (0.1, 0.2):
         write_run(store, run_config(lam))
-    searcher = make(3, coarse)
-    assert searcher.suggest("a")["key"] == store.key(run_config(0.3), TRAIN)
+        study.enqueue_trial({"lam": lam})
+    searcher = make(1, coarse)
+    given = searcher.suggest("a")
+    assert given["key"] == store.key(run_config(0.3), TRAIN)
     assert searcher.suggest("b") == Searcher.FINISHED
-    assert sorted(trial.state.name for trial in counted(study)) == ["COMPLETE", "COMPLETE", "RUNNING"]
+    finish(searcher, store, "a", given)
+    assert len(counted(study)) == 1
+    assert len(finished(study)) == 3
+    assert {t.params["lam"]: t.user_attrs.get(RECORDED) for t in finished(study)} == {0.1: True, 0.2: True, 0.3: None}
+
+
+def test_a_point_that_ended_after_its_driver_was_killed_counts(make: Make, study: optuna.Study, store: Store) -> None:
+    given = make(1).suggest("a")
+    write_run(store, Job.model_validate_json(given["job"]).run)
+    assert make(1).suggest("a") == Searcher.FINISHED
+    assert [trial.state for trial in counted(study)] == [TrialState.COMPLETE]
+
+
+def test_many_recorded_points_do_not_look_like_an_exhausted_space(
+    make: Make, study: optuna.Study, store: Store
+) -> None:
+    for i in range(300):
+        write_run(store, run_config(0.1 + i / 1000))
+        study.enqueue_trial({"lam": 0.1 + i / 1000})
+    searcher = make(1)
+    assert searcher.suggest("a")["judged"]
+    assert not searcher.exhausted
+    assert len(finished(study)) == 300
 
 
 def test_what_a_point_needs_is_trained_first_and_once(make: Make, store: Store) -> None:
@@ -168,14 +172,39 @@ def test_a_search_whose_points_all_fail_ends_with_its_budget(make: Make, study: 
     assert states(study) == ["FAIL"] * 3
 
 
-def test_a_failed_point_is_tried_again_by_the_next_launch_only(make: Make, store: Store) -> None:
+def test_a_failed_point_is_tried_again_by_the_next_launch_only(make: Make, study: optuna.Study, store: Store) -> None:
     searcher = make(2, single)
     assert searcher.suggest("a")["key"] == store.key(run_config(0.1), TRAIN)
     searcher.on_trial_complete("a", None, error=True)
     assert searcher.suggest("b") == Searcher.FINISHED
-    assert not searcher.exhausted
     again = make(2, single)
+    assert make(2, single).held_back == 0  # a driver that was killed before it asked leaves one to be tried again
     assert again.suggest("a")["key"] == store.key(run_config(0.1), TRAIN)
+    assert again.tried_again == 1
+    assert [trial.user_attrs[AGAIN] for trial in study.trials if AGAIN in trial.user_attrs] == [0]
+
+
+def test_a_failed_point_is_tried_again_before_new_ones(make: Make, study: optuna.Study, store: Store) -> None:
+    first = make(2)
+    failed = first.suggest("a")["key"]
+    first.on_trial_complete("a", {"failed": True})
+    finish(first, store, "b", first.suggest("b"))
+    again = make(3)
+    assert [again.suggest(trial_id)["key"] == failed for trial_id in "cd"] == [True, False]
+    assert study.trials[2].params == study.trials[0].params
+
+
+def test_a_point_that_failed_twice_as_a_bug_of_this_code_is_left_alone(
+    make: Make, study: optuna.Study, store: Store
+) -> None:
+    first = make(1)
+    key = first.suggest("a")["key"]
+    for _ in range(2):
+        store.folder_of(key).write_failure(failure_of(ZeroDivisionError(), git_commit=ORIGIN.git_commit))
+    first.on_trial_complete("a", {"failed": True})
+    searcher = make(1)
+    assert (searcher.held_back, searcher.tried_again) == (1, 0)
+    assert searcher.suggest("a")["key"] != key
 
 
 def test_a_stopped_point_is_told_as_pruned_with_its_looks(make: Make, study: optuna.Study) -> None:
@@ -188,73 +217,37 @@ def test_a_stopped_point_is_told_as_pruned_with_its_looks(make: Make, study: opt
     assert (trial.state, trial.intermediate_values) == (TrialState.PRUNED, {100: 0.3, 200: 0.25})
 
 
-def test_the_papers_points_stand_in_front_and_are_enqueued_once(tmp_path: Path, store: Store) -> None:
-    space = Space(name="made", define=plain, first=({"lam": 0.5}, {"lam": 0.75}))
-    uri = f"sqlite:///{tmp_path / 'studies.db'}"
-    open_study(uri, "s", space)
-    study = open_study(uri, "s", space)
-    searcher = StudySearcher(study, space, recipe(), 3, store, made_site(tmp_path), PRINTS, ORIGIN)
-    keys = [searcher.suggest(trial_id)["key"] for trial_id in "abc"]
-    assert keys[:2] == [store.key(run_config(lam), TRAIN) for lam in (0.5, 0.75)]
-    assert keys[2] not in keys[:2]
-
-
-def test_a_study_in_a_database_is_continued_by_another_process(tmp_path: Path, store: Store) -> None:
-    space, uri = Space(name="made", define=plain), f"sqlite:///{tmp_path / 'studies.db'}"
+def test_two_objectives_are_told_and_looks_are_kept(tmp_path: Path, store: Store) -> None:
+    study = open_study("sqlite:///:memory:", "s", made_space(), "motionshapes", cost="gflops")
     site = made_site(tmp_path)
-    first = StudySearcher(open_study(uri, "s", space), space, recipe(), 1, store, site, PRINTS, ORIGIN)
-    key = first.suggest("a")["key"]
-    second = StudySearcher(open_study(uri, "s", space), space, recipe(), 1, store, site, PRINTS, ORIGIN)
-    given = second.suggest("b")
-    assert given["key"] == key
-    finish(second, store, "b", given)
-    assert [trial.state for trial in open_study(uri, "s", space).trials] == [TrialState.COMPLETE]
-
-
-def test_the_ranking_marks_points_that_were_stopped(make: Make, study: optuna.Study, store: Store) -> None:
-    searcher = make(2)
+    searcher = StudySearcher(study, made_space(), recipe(), 2, store, site, PRINTS, ORIGIN, cost=lambda _: 7.0)
     finish(searcher, store, "a", searcher.suggest("a"))
     searcher.suggest("b")
-    searcher.on_trial_result("b", {"step": 100, "val_accuracy": 0.9})
-    searcher.on_trial_complete("b", {"failed": False})
-    console = Console(width=140, record=True, file=io.StringIO())
-    show(study, console)
-    lines = [line for line in console.export_text().splitlines() if "│" in line]
-    assert "45.0 " in lines[0]
-    assert "90.0 stopped at step 100" in lines[1]
+    searcher.on_trial_result("b", {"step": 100, "val_accuracy": 0.3})
+    searcher.on_trial_complete("b", {"failed": False, "step": 200, "val_accuracy": 0.25})
+    best, pruned = study.trials
+    assert best.values == [0.45, 7.0]
+    assert (pruned.state, pruned.user_attrs[LOOKS]) == (TrialState.PRUNED, {"100": 0.3, "200": 0.25})
 
 
-def test_logging_a_study_twice_is_logging_it_once(make: Make, study: optuna.Study, store: Store, uri: str) -> None:
-    searcher = make(3)
-    finish(searcher, store, "a", searcher.suggest("a"))
-    searcher.suggest("b")
-    searcher.on_trial_result("b", {"step": 100, "val_accuracy": 0.9})
-    searcher.on_trial_complete("b", {"failed": False})
-    searcher.suggest("c")
-    parent = record_search(Tracking(uri), "made", study, "hmdb51")
-    rows = everything(uri)
-    assert record_search(Tracking(uri), "made", study, "hmdb51") == parent
-    assert everything(uri) == rows
-    trials = {run.info.run_name: run for run in runs(uri, "search/made") if run.info.run_id != parent}
-    assert {name: run.info.status for name, run in trials.items()} == {"trial 0": "FINISHED", "trial 1": "KILLED"}
-    assert trials["trial 0"].data.metrics == {"val/best": 0.45}
-    assert trials["trial 1"].data.metrics == {"val/accuracy": 0.9}
-    lines = ranking(study).splitlines()
-    assert lines[2].startswith("| 0 | 45.0 | ")
-    assert lines[3].startswith("| 1 | 90.0 stopped at step 100 | ")
-    assert lines[4].startswith("| 2 | 0.0 so far at step 0 | ")
+def test_a_run_that_comes_past_a_look_again_reports_it_once(make: Make, study: optuna.Study) -> None:
+    first = make(1)
+    first.suggest("a")
+    first.on_trial_result("a", {"step": 100, "val_accuracy": 0.3})
+    second = make(1)
+    second.suggest("a")
+    second.on_trial_result("a", {"step": 100, "val_accuracy": 0.3})
+    second.on_trial_complete("a", {"failed": False, "step": 100, "val_accuracy": 0.3})
+    assert study.trials[0].intermediate_values == {100: 0.3}
 
 
-def test_a_point_that_ends_later_is_added_to_a_logged_study(
-    make: Make, study: optuna.Study, store: Store, uri: str
+def test_a_sampler_that_insists_on_a_known_point_gives_way_to_random_draws(
+    make: Make, study: optuna.Study, store: Store
 ) -> None:
-    searcher = make(2)
-    finish(searcher, store, "a", searcher.suggest("a"))
-    late = searcher.suggest("b")
-    parent = record_search(Tracking(uri), "made", study, "hmdb51")
-    finish(searcher, store, "b", late)
-    assert record_search(Tracking(uri), "made", study, "hmdb51") == parent
-    assert sorted(run.info.run_name or "" for run in runs(uri, "search/made") if run.info.run_id != parent) == [
-        "trial 0",
-        "trial 1",
-    ]
+    study.sampler = Insisting(seed=0)
+    searcher = make(3, coarse)
+    for i in range(3):
+        finish(searcher, store, str(i), searcher.suggest(str(i)))
+    assert searcher.at_random == 2
+    assert {trial.params["lam"] for trial in finished(study)} == {0.1, 0.2, 0.3}
+    assert isinstance(study.sampler, Insisting)

@@ -170,6 +170,21 @@ def test_tracking_hears_of_every_run(display: Display, clock: Clock, tmp_path: P
     assert server.calls == ["a", "a"]
 
 
+def test_tracking_hears_of_looks_now_and_then_and_not_of_those_that_the_record_has(
+    display: Display, clock: Clock, tmp_path: Path
+) -> None:
+    server = Server()
+    seen = watcher(display, server)
+    seen.started("a", RUN, 0)
+    for _ in range(12):
+        clock.now += 1
+        seen.stepped("a", 1, [POINT])
+    assert server.calls == ["a", "a"]
+    (tmp_path / "run.json").write_text("{}")
+    seen.finished("a", RunFolder(tmp_path), failed=False)
+    assert server.calls == ["a", "a", "a"]
+
+
 def test_a_tracking_server_that_goes_away_stops_no_run_and_is_said_once(
     display: Display, output: io.StringIO, clock: Clock, tmp_path: Path
 ) -> None:

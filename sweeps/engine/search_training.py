@@ -1,0 +1,103 @@
+"""Completing a study: Optuna proposes, Ray Tune trains, ASHA stops what lags behind."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from ray.tune.schedulers import ASHAScheduler
+
+from fsar_core.config import RunConfig
+from fsar_core.presets import Recipe
+from search_spaces.space import Cost, Space
+from sweeps.engine.failures import KilledForMemoryError
+from sweeps.engine.launch import Telling, fit, ray_session
+from sweeps.engine.node_frames import decode_run
+from sweeps.engine.plan import make_plan
+from sweeps.engine.records import Store
+from sweeps.engine.request import Prepared
+from sweeps.engine.search import StudySearcher
+from sweeps.engine.search_costs import cost_function
+from sweeps.engine.search_study import done
+from sweeps.engine.sweep import opened_tracking, origin
+from sweeps.engine.watch import Display, RunWatcher
+
+REDUCTION = 3
+"""ASHA keeps the best third at every rung."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searching:
+    """A space on one data set, found good."""
+
+    space: Space
+    prepared: Prepared
+    recipe: Recipe
+    example: RunConfig
+    """Of the paper's setting."""
+    cost: Cost | None
+    stopping: bool
+
+    def store(self) -> Store:
+        """Where its runs are recorded, beside those of tables."""
+        return Store(self.prepared.site.storage)
+
+
+def complete(searching: Searching, study: optuna.Study, points: int, display: Display) -> StudySearcher:
+    """Trains until the study holds so many points, or the space has no more; what failed is in the runs' folders.
+
+    Where Ray kills a worker for memory, Tune ends with it: then the rest is launched again, as often as the site
+    retries. Raises KilledForMemoryError after that.
+    """
+    prepared = searching.prepared
+    decode_run(searching.example, prepared, display)
+    kills = 0
+    while True:
+        searcher = _searcher(searching, study, points)
+        try:
+            with ray_session(prepared.site):
+                fit(searcher, prepared.site, Telling(_watcher(searching, study, points, display)), _asha(searching))
+            return searcher
+        except KilledForMemoryError as killed:
+            kills += 1
+            if kills > prepared.site.retries:
+                raise
+            display.console.print(f"a worker was killed: {killed.told.splitlines()[0]}", highlight=False, markup=False)
+
+
+def _searcher(searching: Searching, study: optuna.Study, points: int) -> StudySearcher:
+    prepared = searching.prepared
+    return StudySearcher(
+        study,
+        searching.space,
+        searching.recipe,
+        points,
+        searching.store(),
+        prepared.site,
+        prepared.fingerprints(),
+        origin(prepared),
+        cost=None if searching.cost is None else cost_function(searching.cost, prepared.site),
+    )
+
+
+def _watcher(searching: Searching, study: optuna.Study, points: int, display: Display) -> RunWatcher:
+    left, prepared = points - len(done(study)), searching.prepared
+    plan = make_plan([(searching.example, None)], searching.store(), prepared.fingerprints())
+    needs = [run for run in plan.runs[:-1] if not run.trained]
+    steps = left * searching.example.training.steps + sum(run.steps_left for run in needs)
+    return RunWatcher(display, opened_tracking(prepared), runs=left + len(needs), steps=steps)
+
+
+def _asha(searching: Searching) -> Any:
+    """Rungs are optimiser steps, that is episodes seen, whatever T, M or method: points that cost more for a step are
+    not stopped earlier. None: nothing is stopped."""
+    training = searching.example.training
+    if not searching.stopping:
+        return None
+    return ASHAScheduler(
+        time_attr="step",
+        metric="val_accuracy",
+        mode="max",
+        max_t=training.steps + 1,  # a run that reaches its last step ends by itself
+        grace_period=training.val_every,
+        reduction_factor=REDUCTION,
+    )
