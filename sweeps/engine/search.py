@@ -15,7 +15,7 @@ from sweeps.engine.plan import Plan, PlannedRun, make_plan
 from sweeps.engine.records import Origin, Store
 from sweeps.engine.retry import held_back
 from sweeps.engine.search_queue import failed_points
-from sweeps.engine.search_study import AGAIN, KEY, LOOKS, RECORDED, TWIN, looks, points
+from sweeps.engine.search_study import AGAIN, KEY, LOOKS, RECORDED, REFUSED, TWIN, looks, points
 from sweeps.engine.site import Site
 
 _ATTEMPTS = 200
@@ -70,6 +70,8 @@ class StudySearcher(Searcher):
         """Points drawn at random, because the sampler gave known ones only."""
         self.tried_again = self.held_back = 0
         """Points that failed under earlier drivers: given out once more; left alone, as they would fail again."""
+        self.refused = 0
+        """Points that the space could not make a run of."""
         for trial in failed_points(study):
             self._try_again(trial)
 
@@ -195,11 +197,17 @@ class StudySearcher(Searcher):
         return None
 
     def _taken(self, trial: Trial) -> Plan | None:
-        """What to train for a point; None for one that is known or recorded, which is told at once.
+        """What to train for a point; None for one that is known or recorded, which is told at once, or refused.
 
         The key is written last, and makes a point one of the study: before, it is as if it had just been asked for.
         """
-        plan = self._plan(trial)
+        try:
+            plan = self._plan(trial)
+        except optuna.TrialPruned as reason:
+            self.refused += 1
+            trial.set_user_attr(REFUSED, str(reason))
+            self._study.tell(trial, state=TrialState.PRUNED)
+            return None
         planned, attributes = plan.runs[-1], trial.user_attrs
         first = self._known.get(planned.key, self._failed.get(planned.key))
         if first is not None or TWIN in attributes:

@@ -58,13 +58,10 @@ def found_good(request: Request, space: Space, asked: SearchAsked, display: Disp
 
     def asks(recipe_of: RecipeOf) -> Wanted:
         recipe = recipe_of(dataset)
-        example = _example(space, recipe)
-        return [(example, None), *([(head_only(example), None)] if asked.cheap_first else [])]
+        cheap = [_cheap_example(space, recipe)] if asked.cheap_first else []
+        return [(run, None) for run in (_example(space, recipe), *cheap)]
 
-    try:
-        prepared = prepare(request, display, asks)
-    except NoCheapFormError as error:
-        raise BadRequest([f"--cheap-first: {error}; search {space.name} without it"]) from error
+    prepared = prepare(request, display, asks)
     recipe = prepared.recipe_of(dataset)
     space = space.at(recipe)
     if asked.finals:
@@ -88,6 +85,17 @@ def _example(space: Space, recipe: Recipe) -> RunConfig:
         return space.run(space.at(recipe).first[0], recipe)
     except ValueError as error:
         raise TableError([f"the space {space.name}: {said(error)}"]) from error
+
+
+def _cheap_example(space: Space, recipe: Recipe) -> RunConfig:
+    """The cheap form of the first point that has one. Raises TableError where none has."""
+    reasons: dict[str, None] = {}
+    for point in space.at(recipe).first:
+        try:
+            return head_only(space.run(point, recipe))
+        except NoCheapFormError as error:
+            reasons[str(error)] = None
+    raise TableError([f"--cheap-first: {'; '.join(reasons)}; search {space.name} without it"])
 
 
 def study_name(searching: Searching) -> str:
@@ -136,11 +144,13 @@ def _opened(searching: Searching, asked: SearchAsked, name: str) -> optuna.Study
 def _cheap_first(searching: Searching, asked: SearchAsked, study: optuna.Study, points: int, display: Display) -> None:
     """Points with a frozen backbone, in a study of their own; the best of them go in front of ``study``."""
     space = head_only_space(searching.space)
-    example = space.run(space.first[0], searching.recipe)
+    example = _cheap_example(searching.space, searching.recipe)
     cheap = replace(searching, space=space, example=example, cost=None)
     tried = _opened(cheap, asked, study_name(cheap))
     if len(done(tried)) < asked.cheap_first:
-        complete(cheap, tried, asked.cheap_first, display)
+        refused = complete(cheap, tried, asked.cheap_first, display).refused
+        if refused:
+            display.console.print(f"{refused} points have no form with a frozen backbone", highlight=False)
     promoted = promote(tried, study, points - len(done(study)))
     words = f"{len(finished(tried))} points with a frozen backbone; {promoted} of the best are promoted"
     display.console.print(words, highlight=False)

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import Result
 
-from sweeps.engine import search_run
+from sweeps.engine import search_training
 from sweeps.engine.failures import Failure
 from sweeps.engine.job import Job
 from sweeps.engine.plan import Plan, PlannedRun
@@ -137,27 +139,105 @@ def test_a_damaged_record_is_named_and_not_overwritten(site: Path, plans: Callab
     assert path.read_text() == '{"run": '
 
 
-@pytest.mark.parametrize("missing", [False, True])
-def test_a_search_whose_points_are_there_is_shown_and_one_with_gaps_is_no_success(
-    site: Path, monkeypatch: pytest.MonkeyPatch, missing: bool
-) -> None:
-    def fitted(searcher: StudySearcher, *_: object) -> None:
-        for i in range(10):
-            given = searcher.suggest(str(i))
-            if not isinstance(given, dict):
-                break
-            if given["judged"]:
-                searcher.on_trial_result(str(i), {"step": 3, "val_accuracy": 0.3})
-            else:
-                job = Job.model_validate_json(given["job"])
-                RunFolder(job.folder).write_record(train_record(job.run))
-            searcher.on_trial_complete(str(i), {"failed": missing})
+Trained = Callable[[StudySearcher, str, Mapping[str, Any]], None]
+"""Ends a point or a need that a searcher gave out."""
 
-    monkeypatch.setattr(search_run, "ray_session", without_ray)
-    monkeypatch.setattr(search_run, "fit", fitted)
+
+def stop(searcher: StudySearcher, trial_id: str, given: Mapping[str, Any]) -> None:
+    if given["judged"]:
+        searcher.on_trial_result(trial_id, {"step": 3, "val_accuracy": 0.3})
+    else:
+        finish(searcher, trial_id, given)
+    searcher.on_trial_complete(trial_id, {"failed": False})
+
+
+def fail_point(searcher: StudySearcher, trial_id: str, given: Mapping[str, Any]) -> None:
+    searcher.on_trial_complete(trial_id, {"failed": True})
+
+
+def finish(searcher: StudySearcher, trial_id: str, given: Mapping[str, Any]) -> None:
+    job = Job.model_validate_json(given["job"])
+    RunFolder(job.folder).write_record(train_record(job.run))
+
+
+def finish_point(searcher: StudySearcher, trial_id: str, given: Mapping[str, Any]) -> None:
+    finish(searcher, trial_id, given)
+    searcher.on_trial_complete(trial_id, {"failed": False})
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Trained], None]:
+    """Replaces Ray in searches."""
+
+    def replace(trained: Trained) -> None:
+        def fitted(searcher: StudySearcher, *_: object) -> None:
+            for i in range(10):
+                given = searcher.suggest(str(i))
+                if not isinstance(given, dict):
+                    break
+                trained(searcher, str(i), given)
+
+        monkeypatch.setattr(search_training, "ray_session", without_ray)
+        monkeypatch.setattr(search_training, "fit", fitted)
+
+    return replace
+
+
+def test_a_search_whose_points_are_there_is_shown(site: Path, searched: Callable[[Trained], None]) -> None:
+    searched(stop)
+    result = launched(site, "--search", "2", "--finals", "0")
+    assert result.exit_code == 0, result.output
+    assert "0 finished, 2 stopped early" in result.output
+    assert "Finals" not in result.output
+    again = launched(site, "--search", "+1", "--finals", "0")
+    assert "the study now asks for 3 points; --search 3 goes on" in again.output
+    assert "3 stopped early" in again.output
+
+
+def test_a_search_with_gaps_is_no_success(site: Path, searched: Callable[[Trained], None]) -> None:
+    searched(fail_point)
     result = launched(site, "--search", "2")
-    assert result.exit_code == (1 if missing else 0), result.output
-    assert ("0 points" if missing else "2 points") in result.output
+    assert result.exit_code == 1, result.output
+    assert "0 finished" in result.output
+
+
+def test_the_best_points_of_a_search_meet_the_papers_setting_in_finals(
+    site: Path, searched: Callable[[Trained], None], plans: Callable[[Outcome], list[Plan]]
+) -> None:
+    seen = plans(succeed)
+    searched(finish_point)
+    result = launched(site, "--search", "3", "--no-path")
+    assert result.exit_code == 0, result.output
+    assert "3 finished" in result.output
+    assert "paper's setting" in result.output
+    (finals,) = seen
+    assert {run.run.seed for run in finals.todo()} >= {1, 2}
+    page = next((site.parent / "output" / "searches").glob("made/*/page.md")).read_text()
+    assert "#### Finals" in page
+    assert launched(site, "--search", "3", "--no-path").exit_code == 0
+    assert len(seen) == 1, "what is recorded is not planned again"
+
+
+def test_a_second_driver_of_a_study_is_refused(site: Path, searched: Callable[[Trained], None]) -> None:
+    inner: list[Result] = []
+
+    def another(searcher: StudySearcher, trial_id: str, given: Mapping[str, Any]) -> None:
+        if not inner:
+            inner.append(launched(site, "--search", "2", "--finals", "0"))
+        stop(searcher, trial_id, given)
+
+    searched(another)
+    assert launched(site, "--search", "2", "--finals", "0").exit_code == 0
+    (refused,) = inner
+    assert refused.exit_code == 2
+    assert "another driver runs" in refused.output
+
+
+def test_a_dry_run_of_a_search_says_what_it_takes_and_starts_nothing(site: Path) -> None:
+    output = " ".join(launched(site, "--search", "7", "--dry-run").output.split())
+    for words in ("points 7, of which 0 are in the study", "at most 7 of 12 steps", "finals at most"):
+        assert words in output
+    assert not (site.parent / "output" / "runs").exists()
 
 
 def test_the_command_line_needs_no_ray_before_it_trains() -> None:

@@ -78,10 +78,15 @@ def test_all_faults_of_flags_and_site_come_together(tmp_path: Path, mode: tuple[
 
 def test_faults_of_flags_and_data_come_together(tmp_path: Path) -> None:
     faults = refusals(launched(write_site(tmp_path, tmp_path / "none"), "--seeds", "101", "--search", "-2", "--fresh"))
-    assert [fault.split()[0] for fault in faults] == ["--seeds", "--search", "--fresh", "data"]
-    assert "got 101" in faults[0]
-    assert "got -2" in faults[1]
-    assert f"{tmp_path / 'none'}: no such folder" in faults[3]
+    assert [fault.split()[0] for fault in faults] == ["--search", "--seeds", "data"]
+    assert "got '-2'" in faults[0]
+    assert "got 101" in faults[1]
+    assert f"{tmp_path / 'none'}: no such folder" in faults[2]
+
+
+def test_fresh_and_a_search_exclude_each_other(tmp_path: Path) -> None:
+    (fault,) = refusals(launched(write_site(tmp_path, write_videos(tmp_path / "videos")), "--search", "2", "--fresh"))
+    assert fault.startswith("--fresh repeats the trainings of a table")
 
 
 def test_an_unknown_site_names_the_shipped_ones() -> None:

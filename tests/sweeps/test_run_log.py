@@ -43,7 +43,7 @@ def test_a_run_says_what_it_did_over_a_restart(tmp_path: Path, monkeypatch: pyte
     assert lines[6] == "failed (bug) after step 4: ValueError: no such clip"
     assert lines[8] == "goes on at step 4 of 6"
     assert EVALUATIONS[0].eval_id(job.run) in lines[-2]
-    assert re.search(r"measured 3-way 1-shot on made: [\d.]+ ± [\d.]+ %, 30 episodes in [\d.]+ s", lines[-2])
+    assert re.search(r"measured 3-way 1-shot on test of made: [\d.]+ ± [\d.]+ %, 30 episodes in [\d.]+ s", lines[-2])
 
 
 def test_warnings_of_everyone_are_kept_but_chatter_of_others_is_not(

@@ -42,7 +42,7 @@ def drive(folder: Path, budget: int, killed_after: int | None) -> None:
 
 def test_drivers_in_processes_one_after_another_never_double_a_trial(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'studies.db'}"
-    for budget, killed_after in ((3, 2), (6, 1), (6, None)):
+    for budget, killed_after in ((3, 2), (6, None)):
         driver = get_context("spawn").Process(target=drive, args=(tmp_path, budget, killed_after))
         driver.start()
         driver.join()
