@@ -70,16 +70,22 @@ def trainable(config: Mapping[str, Any]) -> None:
     """Ray's entry. An error of the run itself, which ``carry_out`` keeps in the run's folder, is not repeated; a death
     of the worker is Ray's to mend."""
     job = Job.model_validate_json(config["job"])
+    told = False
 
     def tell(step: int, points: list[Point]) -> None:
+        nonlocal told
         looks = [p.metrics["val/accuracy"] for p in points if p.step == step and "val/accuracy" in p.metrics]
         judged = {"val_accuracy": looks[-1]} if looks and config["judged"] else {}
         tune.report({"step": step, "points": [point.model_dump() for point in points], "failed": False, **judged})
+        told = True
 
     try:
         carry_out(job, tell)
     except Exception:
         tune.report({"step": 0, "points": [], "failed": True})
+        told = True
+    if not told:  # Tune prints a line for a trial that ends without a word, as where only tests were missing
+        tell(job.run.training.steps, [])
 
 
 class PlanSearcher(Searcher):
