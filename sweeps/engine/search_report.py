@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweeps.engine.formats import escape_markdown, markdown, terminal
+from sweeps.engine.plan import make_plan
 from sweeps.engine.records import write_aside
 from sweeps.engine.search_files import search_files
 from sweeps.engine.search_finals import Finals
@@ -14,9 +15,11 @@ from sweeps.engine.search_lessons import Lessons
 from sweeps.engine.search_page import page
 from sweeps.engine.search_path_run import Path
 from sweeps.engine.search_path_view import path_lines, path_markdown, path_view
+from sweeps.engine.search_study import KEY, finished, stopped
 from sweeps.engine.search_training import Searching
 from sweeps.engine.search_view import show
 from sweeps.engine.sweep import address, opened_tracking
+from sweeps.engine.tracking import Tracking
 from sweeps.engine.tracking_connection import TrackingError
 from sweeps.engine.tracking_notes import run_link
 from sweeps.engine.tracking_search import record_search
@@ -83,7 +86,18 @@ def _recorded(
     prepared = searching.prepared
     try:
         tracking = opened_tracking(prepared)
+        _record_trainings(searching, study, tracking)
         parent = record_search(tracking, study, prepared.dataset, description, files)
         return address(prepared.site, run_link(tracking.experiment(f"search/{searching.space.name}"), parent)), None
     except TrackingError as error:
         return "not reached", error
+
+
+def _record_trainings(searching: Searching, study: optuna.Study, tracking: Tracking) -> None:
+    """Those that a killed driver has left open: a point that was recorded meanwhile is not given out again."""
+    runs = [(searching.space.run(trial.params, searching.recipe), None) for trial in finished(study)]
+    plan = make_plan(runs, searching.store(), searching.prepared.fingerprints())
+    tracking.record_runs({own.key: own.folder for own in plan.runs if own.trained})
+    lacking = [str(trial.user_attrs[KEY]) for trial in stopped(study)]
+    if lacking:
+        tracking.record_stopped(lacking)

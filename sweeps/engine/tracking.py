@@ -105,6 +105,7 @@ class Tracking:
             known = self._find_or_create(store_key, run, points[0].time_ms)
             if known.files:
                 return
+            settings = params(run) if known.new else dict[str, str]()
             known.new = False
             if known.status != "RUNNING":
                 self.client.update_run(known.run_id, status="RUNNING")
@@ -113,8 +114,16 @@ class Tracking:
                 names = {metric_name(name) for point in points for name in point.metrics}
                 self._last_step[store_key] = max((step for _, step in self._logged(known.run_id, names)), default=-1)
             new = [point for point in points if point.step > self._last_step[store_key]]
-            log(self.client, known.run_id, metrics=_values(new))
+            log(self.client, known.run_id, metrics=_values(new), params=settings)
             self._last_step[store_key] = max([self._last_step[store_key], *(point.step for point in new)])
+
+    def record_stopped(self, store_keys: Iterable[str]) -> None:
+        """Ends what ``progress`` had opened for trainings that were stopped early; they have no record."""
+        with reaching(self.uri):
+            for known in (self._runs().get(key) for key in store_keys):
+                if known is not None and known.status == "RUNNING":
+                    self.client.set_terminated(known.run_id, "KILLED")
+                    known.status = "KILLED"
 
     def record_table(self, result: TableResult, launch_key: str, dataset: str, preset: str, repetition: int = 0) -> str:
         """Writes or updates the table's parent run and one child per cell. Gives the parent's id in MLflow.
@@ -201,36 +210,39 @@ class Tracking:
         created = self.client.create_run(
             self.experiment(_RUNS), start_time=started_ms, tags=own, run_name=run_name(run)
         )
-        log(self.client, created.info.run_id, params=params(run))
         return replace(_seen(created), new=True)
 
     def _fill(self, known: _Known, record: RunRecord, folder: RunFolder, training: str) -> None:
+        """One batch for all values: MLflow looks at the run at every call."""
         run_id = known.run_id
         data = None if known.new else self.client.get_run(run_id).data
-        metrics, settings = ({}, params(record.run)) if data is None else (data.metrics, data.params)
+        metrics, settings = ({}, {}) if data is None else (data.metrics, data.params)
+        values, own = self._measured(record, folder, metrics)
+        missing: dict[str, str] = {}
         if known.training != training:
             names = {metric_name(name) for point in record.history for name in point.metrics}
             there = self._logged(run_id, names & metrics.keys())
-            curves = [value for value in _values(record.history) if (value.name, value.step) not in there]
-            whole = [Value(k, v, record.ended_ms) for k, v in summary(record).items() if metrics.get(k) != v]
-            own = {**tags(record), "fsar.training": training, "fsar.checkpoint": str(folder.checkpoints)}
-            log(self.client, run_id, metrics=curves + whole, tags=own, params=_missing(params(record.run), settings))
+            values += [value for value in _values(record.history) if (value.name, value.step) not in there]
+            values += [Value(k, v, record.ended_ms) for k, v in summary(record).items() if metrics.get(k) != v]
+            own |= {**tags(record), "fsar.training": training, "fsar.checkpoint": str(folder.checkpoints)}
+            missing = _missing(params(record.run), settings)
             self.client.log_artifact(run_id, str(folder.path / "run.json"))
-        self._add_evaluations(run_id, record, folder, metrics)
+        for place, path in _evaluations(folder).items():
+            self.client.log_artifact(run_id, str(path), "evaluations")
+            self.client.log_artifact(run_id, str(folder.outcomes_path(*place)), "evaluations")
+        log(self.client, run_id, metrics=values, tags=own, params=missing)
         if known.status != "FINISHED":
             self.client.set_terminated(run_id, "FINISHED", end_time=record.ended_ms)
 
-    def _add_evaluations(self, run_id: str, record: RunRecord, folder: RunFolder, there: dict[str, float]) -> None:
-        found = {(p.stem[:16], p.stem[17:]): p for p in (folder.path / "evaluations").glob("*-*.json")}
-        read = {place: folder.evaluation(*place) for place in found}
+    def _measured(
+        self, record: RunRecord, folder: RunFolder, there: Mapping[str, float]
+    ) -> tuple[list[Value], dict[str, str]]:
+        """What MLflow lacks of the evaluations, and the note that names all of them."""
+        read = {place: folder.evaluation(*place) for place in _evaluations(folder)}
         records = {"-".join(place): evaluation for place, evaluation in read.items() if evaluation is not None}
         measured = measurements(record.run, records)
-        new = [value for value in measured if there.get(value.name) != value.value]
         note = run_note(record, {value.name: value.value for value in measured})
-        log(self.client, run_id, metrics=new, tags={"mlflow.note.content": note})
-        for place, path in found.items():
-            self.client.log_artifact(run_id, str(path), "evaluations")
-            self.client.log_artifact(run_id, str(folder.outcomes_path(*place)), "evaluations")
+        return [value for value in measured if there.get(value.name) != value.value], {"mlflow.note.content": note}
 
     def _record_failure(self, known: _Known | None, folder: RunFolder) -> str | None:
         failure = folder.failure()
@@ -248,6 +260,12 @@ class Tracking:
     def _logged(self, run_id: str, names: Iterable[str]) -> set[tuple[str, int]]:
         """(metric, step) that are there."""
         return {(name, m.step) for name in names for m in self.client.get_metric_history(run_id, name)}
+
+
+def _evaluations(folder: RunFolder) -> dict[tuple[str, str], Path]:
+    """Files of the evaluations by id and fingerprint."""
+    found = (folder.path / "evaluations").glob("*-*.json")
+    return {(path.stem[:16], path.stem[17:]): path for path in found}
 
 
 def _missing(wanted: dict[str, str], there: dict[str, str]) -> dict[str, str]:

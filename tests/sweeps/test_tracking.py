@@ -264,3 +264,20 @@ class TestReaching:
         prepare(uri)
         assert asked == [uri]
         assert path.with_name("mlflow.db.before-upgrade").exists()
+
+
+def test_a_training_that_was_stopped_is_ended_and_opened_again_when_it_goes_on(uri: str, store: Store) -> None:
+    run = run_config()
+    key, folder = folder_of(store, run)
+    history = train_record(run).history
+    Tracking(uri).progress(key, run, history[:1])
+    done, _ = finished(store, run_config(seed=1))
+    later = Tracking(uri)
+    later.record_run(done, store.folder(run_config(seed=1), TRAIN))
+    later.record_stopped([key, done, "never seen"])
+    assert sorted(own.info.status for own in runs(uri, "runs")) == ["FINISHED", "KILLED"]
+    Tracking(uri).progress(key, run, history[:2])
+    assert sorted(own.info.status for own in runs(uri, "runs")) == ["FINISHED", "RUNNING"]
+    write_run(store, run)
+    Tracking(uri).record_run(key, folder)
+    assert [own.info.status for own in runs(uri, "runs")] == ["FINISHED"] * 2
