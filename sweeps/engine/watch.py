@@ -55,9 +55,9 @@ class Display:
 
         return count
 
-    def steps(self, runs: int) -> "StepBar":
-        """The bar of a plan or search of so many runs."""
-        return StepBar(self, self._bars, runs)
+    def steps(self) -> "StepBar":
+        """The bar of a plan or search."""
+        return StepBar(self, self._bars)
 
     def line(self, name: str, text: str, *, last: bool) -> None:
         """On a terminal the bar says it."""
@@ -74,30 +74,29 @@ class Display:
 class StepBar:
     """Optimiser steps over all runs."""
 
-    def __init__(self, display: Display, bars: Progress, runs: int) -> None:
-        self._display, self._bars, self._runs = display, bars, runs
+    def __init__(self, display: Display, bars: Progress) -> None:
+        self._display, self._bars = display, bars
         self._task = bars.add_task("training", total=None, note="starting")
         self._began = time.monotonic()
 
-    def update(self, steps: int, expected: int, finished: int, running: int, failed: int) -> None:
-        """``steps`` of ``expected`` optimiser steps are done since the start."""
+    def update(self, steps: int, expected: int, runs: int, finished: int, running: int, failed: int) -> None:
+        """``steps`` of ``expected`` optimiser steps are done since the start, ``finished`` of ``runs``."""
         rate = steps / max(time.monotonic() - self._began, 1e-9)
         failures = f", {failed} failed" if failed else ""
-        note = f"steps, {rate:.1f}/s; runs: {finished}/{self._runs} done, {running} at work{failures}"
+        note = f"steps, {rate:.1f}/s; runs: {finished}/{runs} done, {running} at work{failures}"
         self._bars.update(self._task, completed=steps, total=expected, note=note)
         left = f"{max(0, expected - steps) / rate / 60:.1f} min left" if steps else "time left not known yet"
-        self._display.line(
-            "training", f"training: {steps}/{expected} {note}, {left}", last=finished + failed == self._runs
-        )
+        self._display.line("training", f"training: {steps}/{expected} {note}, {left}", last=finished + failed == runs)
 
 
 class RunWatcher:
     """Tells the display and the tracking server what happens to runs."""
 
     def __init__(self, display: Display, tracking: Tracking, *, runs: int, steps: int) -> None:
-        """``runs`` and ``steps`` are what is expected; runs that are stopped early take their steps off."""
-        self._bar = display.steps(runs)
-        self._tracking, self._expected = tracking, steps
+        """``runs`` and ``steps`` are what is expected; runs that are stopped early take their steps off, runs beyond
+        that number, as what points of a search need first, bring theirs."""
+        self._bar = display.steps()
+        self._tracking, self._expected, self._planned = tracking, steps, runs
         self._runs: dict[str, RunConfig] = {}
         self._from: dict[str, int] = {}
         self._reached: dict[str, int] = {}
@@ -107,6 +106,9 @@ class RunWatcher:
         self._display, self.unrecorded = display, ""
 
     def started(self, run_key: str, run: RunConfig, step: int) -> None:
+        if run_key not in self._runs and len(self._runs) == self._planned:
+            self._planned += 1
+            self._expected += run.training.steps - step
         self._runs[run_key] = run
         self._reached[run_key] = step
         self._told[run_key] = time.monotonic()
@@ -151,4 +153,5 @@ class RunWatcher:
 
     def _show(self) -> None:
         done = sum(self._reached[key] - self._from[key] for key in self._reached)
-        self._bar.update(done, self._expected, len(self._finished), len(self._at_work), len(self.failed))
+        counts = (len(self._finished), len(self._at_work), len(self.failed))
+        self._bar.update(done, self._expected, self._planned, *counts)

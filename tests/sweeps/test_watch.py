@@ -202,3 +202,16 @@ def test_a_tracking_server_that_goes_away_stops_no_run_and_is_said_once(
     assert "http://nowhere:5000" in seen.unrecorded
     assert "runs: 2/2 done" in text
     assert len(server.calls) == 2
+
+
+def test_runs_beyond_the_expected_number_bring_their_steps(clock: Clock, output: io.StringIO, tmp_path: Path) -> None:
+    display = Display(Console(file=output, width=200))
+    watcher = RunWatcher(display, cast(Tracking, Server()), runs=1, steps=100)
+    for key in ("expected", "needed by it"):
+        watcher.started(key, RUN, 0)
+        watcher.stepped(key, 100, [])
+        clock.now += 60
+        watcher.finished(key, RunFolder(tmp_path / key), failed=False)
+    last = output.getvalue().strip().splitlines()[-1]
+    assert last.startswith("training: 200/200 steps")
+    assert "runs: 2/2 done" in last
