@@ -6,6 +6,7 @@ search has chosen, is one of the seeds: it makes the winner's lead too large, bu
 better in 2.6 % of simulated searches, against 2.5 % by design (``benchmarks/finals.py``).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -97,7 +98,8 @@ def finals_table(space: Space, recipe: Recipe, points: Sequence[Point], *, val_w
     for point in (paper, *points):
         own = used(space, recipe, point)
         rows.setdefault(space.run(own, recipe).run_id(), (own, words(own, paper) or PAPER))
-    named = {row: point for point, row in rows.values()}
+    names = Counter(row for _, row in rows.values())
+    named = {row if names[row] == 1 else words(point, paper, exact=True): point for point, row in rows.values()}
     return points_table(
         f"search/{space.name}/finals",
         f"Finals of the search {space.name}: its best points against the paper's setting",
@@ -136,9 +138,10 @@ def used(space: Space, recipe: Recipe, point: Point) -> dict[str, Setting]:
     return dict(trial.params)
 
 
-def words(point: Point, before: Point) -> str:
-    """What differs from another point, e.g. ``region top, lambda 0.35``; empty if nothing does."""
-    return ", ".join(f"{name} {_short(value)}" for name, value in point.items() if before.get(name) != value)
+def words(point: Point, before: Point, *, exact: bool = False) -> str:
+    """What differs from another point, e.g. ``region top, lambda 0.35``; empty if nothing does. Numbers with three
+    digits unless ``exact``."""
+    return ", ".join(f"{name} {_short(own, exact)}" for name, own in point.items() if before.get(name) != own)
 
 
 def verdict(result: TableResult) -> Verdict:
@@ -209,8 +212,7 @@ def _accuracy(cell: CellResult) -> float:
     return 0.0 if cell.accuracy is None else cell.accuracy
 
 
-def _short(value: Setting) -> str:
-    """Short, but never the same for two values."""
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+def _short(value: Setting, exact: bool) -> str:
+    if isinstance(value, float) and not exact:
+        return f"{value:.3g}"
     return str(value)

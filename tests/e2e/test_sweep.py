@@ -72,11 +72,13 @@ def test_more_seeds_train_only_what_is_new(first: str, place: Place) -> None:
 
 
 def test_a_search_is_continued_and_leaves_test_alone(place: Place) -> None:
-    one = place.run("--search", "3")
+    tests = set((place.storage / "runs").glob("*/evaluations/*"))
+    one = place.run("--search", "3", "--finals", "0")
     assert one.returncode == 0, one.stdout
-    two = place.run("--search", "5")
+    two = place.run("--search", "+2", "--finals", "0")
     assert two.returncode == 0, two.stdout
-    assert "5 points" in two.stdout
+    assert "the study now asks for 5 points" in two.stdout
+    assert set((place.storage / "runs").glob("*/evaluations/*")) == tests
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{place.storage / 'studies.db'}")
     points = counted(study)
     assert {trial.state for trial in points} <= {TrialState.COMPLETE, TrialState.PRUNED}

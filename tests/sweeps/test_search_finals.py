@@ -109,7 +109,7 @@ def test_points_are_named_by_what_differs() -> None:
     assert words({"region": "top", "lambda": 0.35, "same": 1}, {"region": "all", "lambda": 0.5, "same": 1}) == (
         "region top, lambda 0.35"
     )
-    close = [words({"lr": lr}, {"lr": 0.1}) for lr in (0.00123456789, 0.00123456788)]
+    close = [words({"lr": lr}, {"lr": 0.1}, exact=True) for lr in (0.00123456789, 0.00123456788)]
     assert close[0] != close[1]
 
 
