@@ -16,7 +16,7 @@ from sweeps.engine.plan import Plan, PlannedRun
 from sweeps.engine.records import RunFolder
 from sweeps.engine.search import StudySearcher
 from sweeps.engine.tracking import Tracking, TrackingError
-from tests.sweeps.made_folder import files, launched, write_site, write_videos
+from tests.sweeps.made_folder import files, launched, refusals, write_site, write_videos
 from tests.sweeps.made_launch import Outcome, succeed, without_ray
 from tests.sweeps.made_records import train_record
 from tests.sweeps.mlflow_rows import everything
@@ -231,6 +231,11 @@ def test_a_second_driver_of_a_study_is_refused(site: Path, searched: Callable[[T
     (refused,) = inner
     assert refused.exit_code == 2
     assert "another driver runs" in refused.output
+
+
+def test_fresh_and_a_search_exclude_each_other(site: Path) -> None:
+    (fault,) = refusals(launched(site, "--search", "2", "--fresh"))
+    assert fault.startswith("--fresh repeats the trainings of a table")
 
 
 def test_a_dry_run_of_a_search_says_what_it_takes_and_starts_nothing(site: Path) -> None:

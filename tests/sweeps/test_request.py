@@ -84,11 +84,6 @@ def test_faults_of_flags_and_data_come_together(tmp_path: Path) -> None:
     assert f"{tmp_path / 'none'}: no such folder" in faults[2]
 
 
-def test_fresh_and_a_search_exclude_each_other(tmp_path: Path) -> None:
-    (fault,) = refusals(launched(write_site(tmp_path, write_videos(tmp_path / "videos")), "--search", "2", "--fresh"))
-    assert fault.startswith("--fresh repeats the trainings of a table")
-
-
 def test_an_unknown_site_names_the_shipped_ones() -> None:
     (fault,) = refusals(launched("laptpo"))
     assert "name one of cluster, laptop, laptop-tiny, one_gpu" in fault
