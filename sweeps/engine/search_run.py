@@ -40,7 +40,8 @@ def run_search(request: Request, space: Space, asked: SearchAsked, console: Cons
         show_search_plan(searching, asked, study_name(searching), console)
         return True
     name, storage = study_name(searching), searching.prepared.site.storage
-    with sweep_locks(storage, [f"search/{name}"]):
+    studies = [name, *([study_name(_cheap_form(searching))] if asked.cheap_first else [])]
+    with sweep_locks(storage, [f"search/{own}" for own in studies]):
         with _shown(console) as display:
             study, points, notes = _studied(searching, asked, name, display)
         with _shown(console) as display:
@@ -143,9 +144,7 @@ def _opened(searching: Searching, asked: SearchAsked, name: str) -> optuna.Study
 
 def _cheap_first(searching: Searching, asked: SearchAsked, study: optuna.Study, points: int, display: Display) -> None:
     """Points with a frozen backbone, in a study of their own; the best of them go in front of ``study``."""
-    space = head_only_space(searching.space)
-    example = _cheap_example(searching.space, searching.recipe)
-    cheap = replace(searching, space=space, example=example, cost=None)
+    cheap = _cheap_form(searching)
     tried = _opened(cheap, asked, study_name(cheap))
     if len(done(tried)) < asked.cheap_first:
         refused = complete(cheap, tried, asked.cheap_first, display).refused
@@ -154,6 +153,12 @@ def _cheap_first(searching: Searching, asked: SearchAsked, study: optuna.Study, 
     promoted = promote(tried, study, points - len(done(study)))
     words = f"{len(finished(tried))} points with a frozen backbone; {promoted} of the best are promoted"
     display.console.print(words, highlight=False)
+
+
+def _cheap_form(searching: Searching) -> Searching:
+    """The same points with a frozen backbone, by accuracy alone: searches with different costs share their study."""
+    example = _cheap_example(searching.space, searching.recipe)
+    return replace(searching, space=head_only_space(searching.space), example=example, cost=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -233,6 +233,24 @@ def test_a_second_driver_of_a_study_is_refused(site: Path, searched: Callable[[T
     assert "another driver runs" in refused.output
 
 
+def test_searches_with_different_costs_that_share_a_cheap_study_exclude_each_other(
+    site: Path, searched: Callable[[Trained], None]
+) -> None:
+    inner: list[Result] = []
+    flags = ("--search", "1", "--finals", "0", "--cheap-first", "1")
+
+    def another(searcher: StudySearcher, trial_id: str, given: Mapping[str, Any]) -> None:
+        if not inner:
+            inner.append(launched(site, *flags, "--cost", "gflops"))
+        finish_point(searcher, trial_id, given)
+
+    searched(another)
+    assert launched(site, *flags).exit_code == 0
+    (refused,) = inner
+    assert refused.exit_code == 2
+    assert "another driver runs" in refused.output
+
+
 def test_fresh_and_a_search_exclude_each_other(site: Path) -> None:
     (fault,) = refusals(launched(site, "--search", "2", "--fresh"))
     assert fault.startswith("--fresh repeats the trainings of a table")
