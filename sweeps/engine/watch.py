@@ -102,6 +102,7 @@ class RunWatcher:
         self._reached: dict[str, int] = {}
         self._untold: dict[str, list[Point]] = {}
         self._told: dict[str, float] = {}
+        self._shown = set[str]()
         self._at_work, self._finished, self.failed = set[str](), set[str](), set[str]()
         self._display, self.unrecorded = display, ""
 
@@ -128,8 +129,8 @@ class RunWatcher:
         (self.failed if failed else self._finished).add(run_key)
         if run_key in self._runs:
             self._expected -= self._runs[run_key].training.steps - self._reached[run_key]
-        if folder.has_record():
-            self._untold.pop(run_key, None)  # the record has them
+        if folder.has_record() or (run_key not in self._shown and not failed):
+            self._untold.pop(run_key, None)  # the record has them; what was stopped at once shows nothing by itself
         else:
             self._tell(run_key)
         self._record(lambda: self._tracking.record_run(run_key, folder))
@@ -140,6 +141,7 @@ class RunWatcher:
         if points:
             self._record(lambda: self._tracking.progress(run_key, self._runs[run_key], points))
             self._told[run_key] = time.monotonic()
+            self._shown.add(run_key)
 
     def _record(self, action: Callable[[], object]) -> None:
         """Training does not stop for a tracking server that is away: the files hold everything, the end tries again."""
@@ -154,4 +156,5 @@ class RunWatcher:
     def _show(self) -> None:
         done = sum(self._reached[key] - self._from[key] for key in self._reached)
         counts = (len(self._finished), len(self._at_work), len(self.failed))
-        self._bar.update(done, self._expected, self._planned, *counts)
+        expected = max(self._expected, done)  # runs that points need first may be longer than what was planned
+        self._bar.update(done, expected, self._planned, *counts)

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from sweeps.engine.search_study import KEY, counted
+from sweeps.engine.search_study import KEY, counted, points
 from tests.e2e.sweeping import Place
 
 pytestmark = pytest.mark.timeout(900)
@@ -71,7 +71,8 @@ def test_more_seeds_train_only_what_is_new(first: str, place: Place) -> None:
     assert "to do 108 steps" in said
 
 
-def test_a_search_is_continued_and_leaves_test_alone(place: Place) -> None:
+def test_a_search_is_continued_and_leaves_test_alone(first: str, place: Place) -> None:
+    assert first
     tests = set((place.storage / "runs").glob("*/evaluations/*"))
     one = place.run("--search", "3", "--finals", "0")
     assert one.returncode == 0, one.stdout
@@ -80,13 +81,14 @@ def test_a_search_is_continued_and_leaves_test_alone(place: Place) -> None:
     assert "the study now asks for 5 points" in two.stdout
     assert set((place.storage / "runs").glob("*/evaluations/*")) == tests
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{place.storage / 'studies.db'}")
-    points = counted(study)
-    assert {trial.state for trial in points} <= {TrialState.COMPLETE, TrialState.PRUNED}
-    assert len({trial.user_attrs[KEY] for trial in points}) == len(points) == 5
-    assert points[0].params == {"region": "ambiguous_visible", "masked_in_2s": 4, "lambda": 0.5}
+    found = points(study)
+    assert {trial.state for trial in found} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert len({trial.user_attrs[KEY] for trial in found}) == len(found)
+    assert len(counted(study)) == 5
+    assert found[0].params == {"region": "ambiguous_visible", "masked_in_2s": 4, "lambda": 0.5}
     with sqlite3.connect(place.storage / "mlflow.db") as database:
         trials = database.execute("SELECT COUNT(*) FROM tags WHERE key = 'fsar.kind' AND value = 'trial'").fetchone()[0]
-    assert trials == 5
+    assert trials == len(found)
 
 
 def mlflow_rows(place: Place) -> dict[str, int]:

@@ -161,13 +161,18 @@ def test_a_run_that_never_started_is_counted_as_failed(
     assert "1 failed" in output.getvalue()
 
 
-def test_tracking_hears_of_every_run(display: Display, clock: Clock, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("failed", "seconds", "calls"), [(False, 0, 1), (False, 10, 3), (True, 0, 2), (True, 10, 3)])
+def test_what_a_run_without_a_record_reached_is_told_if_it_was_shown_or_failed(
+    display: Display, clock: Clock, tmp_path: Path, failed: bool, seconds: int, calls: int
+) -> None:
     server = Server()
     seen = watcher(display, server)
     seen.started("a", RUN, 0)
+    clock.now += seconds
     seen.stepped("a", 1, [POINT])
-    seen.finished("a", RunFolder(tmp_path), failed=False)
-    assert server.calls == ["a", "a"]
+    seen.stepped("a", 2, [POINT])
+    seen.finished("a", RunFolder(tmp_path), failed=failed)
+    assert server.calls == ["a"] * calls
 
 
 def test_tracking_hears_of_looks_now_and_then_and_not_of_those_that_the_record_has(
