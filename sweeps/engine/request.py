@@ -21,6 +21,7 @@ from fsar_core.presets.coding import with_jpeg
 from search_spaces.table import RecipeOf, TableError
 from sweeps.engine.data_faults import Wanted, data_faults, datasets_of, subset_lines
 from sweeps.engine.records import bytes_free
+from sweeps.engine.reruns import Apart
 from sweeps.engine.run_masks import mask_faults, mask_fingerprint, masks_key
 from sweeps.engine.search_asked import SearchAsked
 from sweeps.engine.selection_words import chosen_on_test
@@ -80,6 +81,8 @@ class Prepared:
     """By data set, the fingerprint of the instance masks of its train clips, where a run needs them."""
     absent: tuple[str, ...]
     """Data sets that are not here, of a request that only plans."""
+    apart: Apart | None = None
+    """Where it stands in MLflow; None: in the record."""
 
     def fingerprints(self) -> dict[str, str]:
         """By data set; where runs need instance masks, theirs too (``masks_key``)."""

@@ -1,0 +1,31 @@
+"""A schedule file beside a site with made videos."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner, Result
+
+from sweeps.engine.fsar import app
+from tests.sweeps.made_folder import write_site
+
+SLOTS = ("20261101T030000Z", "20261102T030000Z", "20261103T030000Z")
+_ENTRY = """
+[schedules.nightly]
+tables = ["sgtm/table5"]
+dataset = "hmdb51"
+preset = "tiny"
+seeds = 1
+cron = "0 3 * * *"
+"""
+
+
+def write_schedules(folder: Path, videos: Path, uri: str, entry: str = "") -> Path:
+    """``entry``: more lines of the schedule ``nightly``. MLflow is at ``uri``."""
+    site = write_site(folder, videos, cache=videos.parent / "cache", head=f'tracking_uri = "{uri}"')
+    path = folder / "schedules.toml"
+    path.write_text(f'{_ENTRY}site = "{site}"\n{entry}\n')
+    return path
+
+
+def schedule(*words: str) -> Result:
+    """``fsar schedule``, in this process."""
+    return CliRunner().invoke(app, ["schedule", *words], env={"COLUMNS": "160"})
