@@ -28,6 +28,11 @@ def written_aside(final: Path) -> Generator[Path]:
             aside.unlink()
 
 
+def in_progress(name: str) -> bool:
+    """Whether a file of this name is one that a writer has not finished, or never will."""
+    return _NAME.fullmatch(name) is not None
+
+
 def remove_abandoned(folder: Path) -> None:
     """Removes what killed writers left, old enough that no live one can be at it."""
     for path in abandoned(folder):

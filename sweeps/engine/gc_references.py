@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from sweeps.engine.credentials import hide_credentials
 from sweeps.engine.site import BadRequest, Site
-from sweeps.engine.tracking_connection import connect, hide_credentials, reaching, sqlite_file
+from sweeps.engine.tracking_connection import connect, reaching, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

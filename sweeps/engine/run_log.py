@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from sweeps.engine.tracking_connection import hide_credentials
+from sweeps.engine.credentials import hide_credentials
 
 LOG = "log.txt"
 _OURS = "sweeps"

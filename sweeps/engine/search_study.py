@@ -11,10 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_spaces.space import Cost, Space
+from sweeps.engine.credentials import hide_credentials
 from sweeps.engine.search_asked import Sampler
 from sweeps.engine.search_samplers import sampler_of
 from sweeps.engine.site import BadRequest
-from sweeps.engine.tracking_connection import hide_credentials
 
 KEY = "run"
 """User attribute of a trial: the key of its run in the store."""
@@ -130,10 +130,11 @@ def reaching_studies(uri: str) -> Generator[None]:
     """Turns what Optuna's database raises where it cannot be used into a BadRequest."""
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError, ImportError) as error:
+    except (StorageInternalError, SQLAlchemyError, ImportError, RuntimeError) as error:  # the last: of another schema
         reason = hide_credentials(str(error)).strip().splitlines()[0]
         fault = f"the Optuna database {hide_credentials(uri)} must be reachable and writable, but: {reason}"
-        raise BadRequest([f"{fault}; check study_uri in the site file"]) from None
+        way = "check study_uri in the site file: a database of its own, not the one of MLflow"
+        raise BadRequest([f"{fault}; {way}"]) from None
 
 
 def _ranked(trials: Generator[FrozenTrial]) -> list[FrozenTrial]:

@@ -6,10 +6,10 @@ import tomllib
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fsar_core.data.config import DATASET_NAME
 from fsar_core.data.datasets import DatasetPlace
@@ -18,6 +18,7 @@ from fsar_core.execution import Execution, Recompute
 from fsar_core.features import FeatureStore
 from fsar_core.frozen import Frozen
 from fsar_core.precision import Precision
+from sweeps.engine.credentials import MissingVariablesError, expanded, hide_credentials, holds_password
 
 SITES = Path(__file__).resolve().parents[2] / "cluster" / "sites"
 
@@ -56,14 +57,19 @@ class Site(Frozen):
     weights: Path | None = None
     """Folder of pretrained weights, for machines without internet."""
     tracking_uri: str | None = None
-    """MLflow. None: an SQLite file in ``storage``."""
+    """MLflow. None: an SQLite file in ``storage``. ``${NAME}`` stands for an environment variable."""
     study_uri: str | None = None
-    """Optuna. None: an SQLite file in ``storage``."""
+    """Optuna. None: an SQLite file in ``storage``. ``${NAME}`` as above."""
     ray: Literal["local", "auto"] = "local"
     """``local``: a Ray of its own on this machine. ``auto``: the running cluster (what ``ray submit`` needs)."""
     cpus_per_run: float = Field(default=1, gt=0)
     gpus_per_run: float = Field(default=0, ge=0)
-    """Fractions share a GPU."""
+    """Fractions share a GPU. ``"auto"`` in a file: 1, and ``pack_gpus``."""
+    pack_gpus: bool = False
+    """Each run asks for the part of a GPU that its counted memory needs, ``gpus_per_run`` at most."""
+    gpu_gib: float | None = Field(default=None, gt=0)
+    """Memory of the smallest GPU, GiB. None: what this machine's GPUs have; needed where the driver's machine has none
+    and GPUs are packed."""
     preset: str | None = None
     """Where none is named. None: the one that suits the data set."""
     seeds: int = Field(default=3, ge=1, le=100)
@@ -76,9 +82,25 @@ class Site(Frozen):
     prefetch: int = Field(default=2, ge=0, le=64)
     """Batches that a thread prepares ahead of the training; 0: none."""
     retries: int = Field(default=3, ge=0)
-    """Restarts of a run whose worker died. Errors in the run itself are not repeated."""
+    """Restarts of a run whose worker died. Errors in the run itself are not repeated, but for one in the way of
+    memory: that run is tried once more, alone on a GPU."""
     checkpoint_seconds: float = Field(default=60, gt=0)
     """At most this much work is lost to a kill."""
+
+    @field_validator("tracking_uri", "study_uri")
+    @classmethod
+    def _without_password(cls, uri: str | None) -> str | None:
+        if uri is not None and holds_password(uri):
+            way = "write ${NAME} in its place, or leave it out and set PGPASSWORD, or MLFLOW_TRACKING_USERNAME and "
+            raise ValueError(f"a file must hold no password; {way}MLFLOW_TRACKING_PASSWORD, in the environment")
+        return uri
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("gpus_per_run") == "auto":
+            return {"pack_gpus": True, **given, "gpus_per_run": 1}
+        return given
 
     def place(self, dataset: str) -> DatasetPlace:
         """An entry of the site file, else an import. Raises BadRequest, naming the known ones, where there is none."""
@@ -135,12 +157,12 @@ class Site(Frozen):
         return FeatureStore(self.cache / "features", int(self.features_gib * 2**30))
 
     def mlflow_uri(self) -> str:
-        """Of the store that is in use."""
-        return self.tracking_uri or f"sqlite:///{self.storage / 'mlflow.db'}"
+        """Of the store that is in use. Raises BadRequest where it names variables that are not set."""
+        return _from_environment("tracking_uri", self.tracking_uri) or f"sqlite:///{self.storage / 'mlflow.db'}"
 
     def optuna_uri(self) -> str:
-        """Of the database that is in use."""
-        return self.study_uri or f"sqlite:///{self.storage / 'studies.db'}"
+        """Of the database that is in use. Raises BadRequest as ``mlflow_uri`` does."""
+        return _from_environment("study_uri", self.study_uri) or f"sqlite:///{self.storage / 'studies.db'}"
 
 
 def load_site(name: str) -> Site:
@@ -158,6 +180,13 @@ def load_site(name: str) -> Site:
         raise BadRequest([f"site {path}: cannot be read: {error.strerror or error}"]) from error
     except ValidationError as error:
         raise BadRequest([f"site {path}: {line}" for line in described(error, _known_keys)]) from error
+
+
+def _from_environment(key: str, uri: str | None) -> str | None:
+    try:
+        return None if uri is None else expanded(uri)
+    except MissingVariablesError as error:
+        raise BadRequest([f"{key} of the site {error}"]) from error
 
 
 def _known_keys(where: tuple[int | str, ...]) -> str:
@@ -191,5 +220,5 @@ def described(error: ValidationError, known: Callable[[tuple[int | str, ...]], s
         else:
             shown = fault["type"] != "extra_forbidden" and isinstance(fault["input"], str | int | float)
             what = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"{where}: {what}" + (f", got {fault['input']!r}" if shown else ""))
+            lines.append(f"{where}: {what}" + (f", got {hide_credentials(repr(fault['input']))}" if shown else ""))
     return lines

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from fsar_core.config import RunConfig
 from fsar_core.frozen import content_id
+from sweeps.engine.credentials import hide_credentials
 from sweeps.engine.records import Point, RunFolder, RunRecord
+from sweeps.engine.reruns import Apart
 from sweeps.engine.results import TableResult
 from sweeps.engine.selection_words import CHOSEN_ON, chosen_on
 from sweeps.engine.tracking_connection import (
@@ -16,22 +18,22 @@ from sweeps.engine.tracking_connection import (
     Value,
     connect,
     find_or_create_experiment,
-    hide_credentials,
     locked,
     log,
     prepare,
     reaching,
 )
 from sweeps.engine.tracking_fields import measurements, metric_name, params, run_name, summary, tags
+from sweeps.engine.tracking_making import create_run, withdraw
 from sweeps.engine.tracking_notes import run_link, run_note
-from sweeps.engine.tracking_rows import Row, remember, row_of, rows_in
+from sweeps.engine.tracking_rows import Row, digests, remember, row_of, rows_in
 from sweeps.engine.tracking_tables import TableWriter
 from sweeps.engine.tracking_told import Launch
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-__all__ = ["Tracking", "TrackingError", "prepare"]
+__all__ = ["Tracking", "TrackingError", "digests", "prepare"]
 _PAGE = 500
 _LOOKED_UP = 100
 """Remembered rows, of a launch."""
@@ -55,8 +57,10 @@ class _Known:
 class Tracking:
     """One MLflow store. Only the driver of a sweep holds one. All methods raise TrackingError."""
 
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
+    def __init__(self, uri: str, apart: Apart | None = None, *, lock: Path | None = None) -> None:
+        """``apart``: trainings and tables stand beside those of the record that have the same keys. ``lock``: the file
+        that drivers share where the store is a server; a SQLite store has its own."""
+        self.uri, self.lock, self._apart = uri, lock, apart
         self.client = connect(uri)
         self._experiments: dict[str, str] = {}
         self._known: dict[str, _Known] | None = None
@@ -82,7 +86,7 @@ class Tracking:
             row = row_of(folder, self._store())
             if row is not None and row.files == files and row.run_id in self._confirmed:
                 return row.run_id
-            known = self._runs().get(store_key)
+            known = self._runs().get(self._key(store_key))
             if known is not None and known.files == files:
                 self._remember(folder, known)
                 return known.run_id
@@ -120,7 +124,7 @@ class Tracking:
     def record_stopped(self, store_keys: Iterable[str]) -> None:
         """Ends what ``progress`` had opened for trainings that were stopped early; they have no record."""
         with reaching(self.uri):
-            for known in (self._runs().get(key) for key in store_keys):
+            for known in (self._runs().get(self._key(key)) for key in store_keys):
                 if known is not None and known.status == "RUNNING":
                     self.client.set_terminated(known.run_id, "KILLED")
                     known.status = "KILLED"
@@ -130,12 +134,13 @@ class Tracking:
 
         ``preset`` and ``repetition`` (0 for the record) only show in the parent's name and tags.
         """
-        with reaching(self.uri), locked(self.uri):
+        with reaching(self.uri), locked(self.uri, self.lock):
             runs = self.experiment(_RUNS)
             ids = self._trainings({seed.key: seed.folder for cell in result.cells for seed in cell.seeds})
             links = {key: (run_id, run_link(runs, run_id)) for key, run_id in ids.items()}
-            experiment = self.experiment(result.table.name)
-            launch = Launch(launch_key, dataset, preset, repetition, experiment, links)
+            experiment = self.table_experiment(result.table.name)
+            within = None if self._apart is None else self._apart.parent
+            launch = Launch(self._key(launch_key), dataset, preset, repetition, experiment, links, within)
             return TableWriter(self.client, result, launch).write()
 
     def experiment(self, name: str) -> str:
@@ -143,6 +148,13 @@ class Tracking:
         if name not in self._experiments:
             self._experiments[name] = find_or_create_experiment(self.client, self.uri, name)
         return self._experiments[name]
+
+    def table_experiment(self, name: str) -> str:
+        """As ``experiment``, of the one that holds a table."""
+        return self.experiment(name if self._apart is None else self._apart.experiment)
+
+    def _key(self, key: str) -> str:
+        return key if self._apart is None else self._apart.key(key)
 
     def _store(self) -> str:
         """Names this store of runs; one that was made anew has another name."""
@@ -161,7 +173,8 @@ class Tracking:
         self._confirm(rows.values())
         if rows.keys() == folders.keys() and all(row.run_id in self._confirmed for row in rows.values()):
             return {key: row.run_id for key, row in rows.items()}
-        return {key: known.run_id for key, known in self._runs().items()}
+        known = self._runs()
+        return {key: known[own].run_id for key in folders if (own := self._key(key)) in known}
 
     def _confirm(self, remembered: Iterable[Row]) -> None:
         """Which remembered rows, the newest first, stand in MLflow as they are remembered: one may have been deleted by
@@ -188,29 +201,29 @@ class Tracking:
                     page_token=token,
                 )
                 for run in page:
-                    found.setdefault(run.data.tags.get("fsar.key", run.info.run_id), _seen(run))
+                    first = found.setdefault(run.data.tags.get("fsar.key", run.info.run_id), _seen(run))
+                    if first.run_id != run.info.run_id:
+                        withdraw(self.client, run.info.run_id)
                 token = page.token or ""
             self._known = found
         return self._known
 
     def _find_or_create(self, store_key: str, run: RunConfig, started_ms: int) -> _Known:
-        runs = self._runs()
-        if store_key not in runs:
-            with locked(self.uri):
-                runs[store_key] = self._lookup(store_key) or self._create(store_key, run, started_ms)
-        return runs[store_key]
+        runs, key = self._runs(), self._key(store_key)
+        if key not in runs:
+            with locked(self.uri, self.lock):
+                runs[key] = self._lookup(key) or self._create(key, run, started_ms)
+        return runs[key]
 
-    def _lookup(self, store_key: str) -> _Known | None:
+    def _lookup(self, key: str) -> _Known | None:
         """Another sweep's driver may have made the run since this one looked."""
-        found = self.client.search_runs([self.experiment(_RUNS)], f"tags.`fsar.key` = '{store_key}'", max_results=1)
+        found = self.client.search_runs([self.experiment(_RUNS)], f"tags.`fsar.key` = '{key}'", max_results=1)
         return _seen(found[0]) if found else None
 
-    def _create(self, store_key: str, run: RunConfig, started_ms: int) -> _Known:
-        own = {"fsar.key": store_key, "fsar.kind": "training", CHOSEN_ON: chosen_on(run)}
-        created = self.client.create_run(
-            self.experiment(_RUNS), start_time=started_ms, tags=own, run_name=run_name(run)
-        )
-        return replace(_seen(created), new=True)
+    def _create(self, key: str, run: RunConfig, started_ms: int) -> _Known:
+        own = {"fsar.key": key, "fsar.kind": "training", CHOSEN_ON: chosen_on(run)}
+        created = create_run(self.client, self.experiment(_RUNS), own, run_name(run), started_ms)
+        return replace(_seen(created), new=not created.data.metrics)
 
     def _fill(self, known: _Known, record: RunRecord, folder: RunFolder, training: str) -> None:
         """One batch for all values: MLflow looks at the run at every call."""
@@ -279,15 +292,3 @@ def _seen(run: "Run") -> _Known:
 
 def _values(points: Iterable[Point]) -> list[Value]:
     return [Value(metric_name(k), v, p.time_ms, p.step) for p in points for k, v in p.metrics.items()]
-
-
-def digests(folder: RunFolder) -> tuple[str, str]:
-    """Of all result files, and of the training's alone, from names, sizes and times: nothing is read."""
-
-    def stamp(path: Path) -> str:
-        stat = path.stat()
-        return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
-
-    training = [stamp(path) for path in (folder.path / "run.json",) if path.exists()]
-    evaluations = sorted(stamp(path) for path in (folder.path / "evaluations").glob("*-*.json"))
-    return content_id(*training, *evaluations), content_id(*training)

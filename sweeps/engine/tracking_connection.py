@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import shutil
 import warnings
 from collections.abc import Generator, Iterable, Mapping
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock, Timeout
+
+from sweeps.engine.credentials import hide_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,7 +25,10 @@ QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Environment of every client of ours, where the user has not said otherwise."""
-_LOCK_S = 120
+_LOCK_S = 600
+"""Longer than others take to write a large table through a busy server."""
+_ANSWERED: set[str] = set()
+"""Servers that were there when this process asked first."""
 
 
 class TrackingError(Exception):
@@ -37,11 +41,6 @@ class TrackingError(Exception):
             "check the tracking URI of the site, that its server runs, and its user name and password; "
             "then launch again: results are on disk, what is missing in MLflow is added"
         )
-
-
-def hide_credentials(text: str) -> str:
-    """User names and passwords of every URI in a text become ``***``."""
-    return re.sub(r"(://)[^/\s]*@", r"\1***@", text)
 
 
 @contextmanager
@@ -70,14 +69,17 @@ def connect(uri: str) -> "MlflowClient":
 
 
 def prepare(uri: str) -> None:
-    """Creates or upgrades the database, once and before others open it; a server is only asked whether it is there.
+    """Creates or upgrades the database, once and before others open it; a server is only asked whether it is there, and
+    only once: where it goes away later, trainings go on without it.
 
     An older database is copied beside itself before it is upgraded. Raises TrackingError.
     """
     database = sqlite_file(uri)
     if database is None:
-        with reaching(uri):
-            connect(uri).search_experiments(max_results=1)
+        if uri not in _ANSWERED:
+            with reaching(uri):
+                connect(uri).search_experiments(max_results=1)
+            _ANSWERED.add(uri)
         return
     with locked(uri), reaching(uri):
         _check_file(uri, database)
@@ -85,15 +87,17 @@ def prepare(uri: str) -> None:
 
 
 @contextmanager
-def locked(uri: str) -> Generator[None]:
-    """One driver at a time for a SQLite store; a server has no lock that clients could hold."""
+def locked(uri: str, beside: Path | None = None) -> Generator[None]:
+    """One driver at a time for a SQLite store; of other stores, which have no lock that clients could hold, one of
+    those that share the file ``beside``."""
     database = sqlite_file(uri)
-    if database is None:
+    path = beside if database is None else database.with_name(f"{database.name}.lock")
+    if path is None:
         yield
         return
     with reaching(uri):
-        database.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(database.with_name(f"{database.name}.lock"), timeout=_LOCK_S)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=_LOCK_S)
         try:
             lock.acquire()
         except Timeout:

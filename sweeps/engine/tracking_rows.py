@@ -2,10 +2,11 @@
 of every run there."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from fsar_core.frozen import Frozen
+from fsar_core.frozen import Frozen, content_id
 from sweeps.engine.records import RunFolder, write_aside
 
 _NAME = "mlflow.json"
@@ -45,6 +46,18 @@ def remembered_at(folder: RunFolder) -> float:
         return (folder.path / _NAME).stat().st_mtime
     except FileNotFoundError:
         return 0.0
+
+
+def digests(folder: RunFolder) -> tuple[str, str]:
+    """Of all result files, and of the training's alone, from names, sizes and times: nothing is read."""
+
+    def stamp(path: Path) -> str:
+        stat = path.stat()
+        return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
+
+    training = [stamp(path) for path in (folder.path / "run.json",) if path.exists()]
+    evaluations = sorted(stamp(path) for path in (folder.path / "evaluations").glob("*-*.json"))
+    return content_id(*training, *evaluations), content_id(*training)
 
 
 def remember(folder: RunFolder, row: Row) -> None:

@@ -27,6 +27,7 @@ from sweeps.engine.search_study import (
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.tracking_connection import Value, locked, log, reaching
 from sweeps.engine.tracking_fields import short
+from sweeps.engine.tracking_making import create_run
 from sweeps.engine.tracking_notes import LONGEST_NOTE, run_link, runs_link
 from sweeps.engine.tracking_numbers import in_ranges, ranges
 
@@ -48,7 +49,7 @@ def record_search(
     ``description``: Markdown; MLflow keeps 8,000 characters, of which links to the ``files`` in front take some. Points
     that are at work are added by a later call; failed ones are only counted. Raises TrackingError.
     """
-    with reaching(tracking.uri), locked(tracking.uri):
+    with reaching(tracking.uri), locked(tracking.uri, tracking.lock):
         return _Writer(tracking, study).write(dataset, description, files)
 
 
@@ -90,7 +91,7 @@ class _Writer:
             return found[0], False
         own = {"fsar.key": self.name, "fsar.study": self.name, "fsar.kind": "search", "dataset": dataset}
         name = f"search {self.space} on {dataset}"
-        return self.client.create_run(self.experiment, tags=own, run_name=name), True
+        return create_run(self.client, self.experiment, own, name), True
 
     def _add(self, parent: "Run", missing: Iterable[FrozenTrial], *, new: bool) -> None:
         """Where a killed driver may have left runs behind, or the parent was deleted by hand, they are looked up."""
@@ -105,7 +106,7 @@ class _Writer:
             run = left.get(key)
             if run is None:
                 tags = {"fsar.key": key, "fsar.study": self.name, "fsar.kind": "trial", **self._tags(trial, parent_id)}
-                run = self.client.create_run(self.experiment, tags=tags, run_name=f"trial {trial.number}")
+                run = create_run(self.client, self.experiment, tags, f"trial {trial.number}")
             elif new:
                 self.client.set_tag(run.info.run_id, "mlflow.parentRunId", parent_id)
             if run.info.status == "RUNNING":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sweeps.engine.artifacts import artifacts
 from sweeps.engine.results import TableResult
 from sweeps.engine.tracking_connection import Value, log
+from sweeps.engine.tracking_making import create_run, withdraw
 from sweeps.engine.tracking_told import ARTIFACTS, Launch, TableTold, Told, table_told
 
 if TYPE_CHECKING:
@@ -76,14 +77,15 @@ class TableWriter:
                 order_by=["attributes.start_time ASC"],
             )
             for run in page:
-                found.setdefault(run.data.tags["fsar.key"], run)
+                if found.setdefault(run.data.tags["fsar.key"], run) is not run:
+                    withdraw(self.client, run.info.run_id)
             token = page.token or ""
         return found
 
     def _run(self, there: dict[str, "Run"], key: str, tags: Mapping[str, str]) -> "Run":
         if key not in there:
             own = {"fsar.key": key, "fsar.launch": self.launch.id, **tags}
-            there[key] = self.client.create_run(self.launch.experiment, tags=own, run_name=tags["mlflow.runName"])
+            there[key] = create_run(self.client, self.launch.experiment, own, tags["mlflow.runName"])
         return there[key]
 
     def _cell(self, there: dict[str, "Run"], told: Told) -> None:

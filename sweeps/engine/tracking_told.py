@@ -53,6 +53,8 @@ class Launch:
     experiment: str
     trainings: Mapping[str, tuple[str, str]]
     """MLflow's id and link of each training, by its key in the store."""
+    within: str | None = None
+    """MLflow's id of the run that the table is a part of."""
 
     @property
     def id(self) -> str:
@@ -65,7 +67,7 @@ class Launch:
         name += f", repetition {self.repetition}" if self.repetition else ""
         chosen = ", ".join(sorted({chosen_on(cell.cell.run) for cell in result.cells}))
         own = {"fsar.kind": "table", "mlflow.runName": name, "dataset": self.dataset, "preset": self.preset}
-        return own | {CHOSEN_ON: chosen}
+        return own | {CHOSEN_ON: chosen} | ({} if self.within is None else {"mlflow.parentRunId": self.within})
 
 
 def table_told(result: TableResult, launch: Launch, parent_id: str) -> TableTold:

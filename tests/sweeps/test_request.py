@@ -86,7 +86,7 @@ def test_faults_of_flags_and_data_come_together(tmp_path: Path) -> None:
 
 def test_an_unknown_site_names_the_shipped_ones() -> None:
     (fault,) = refusals(launched("laptpo"))
-    assert "name one of cluster, laptop, laptop-tiny, one_gpu" in fault
+    assert "name one of cluster, kubernetes, laptop, laptop-tiny, loopback, one_gpu, slurm, workstation" in fault
 
 
 def test_an_unknown_data_set_names_those_of_the_site(tmp_path: Path) -> None:
@@ -257,14 +257,16 @@ def test_a_tracking_store_that_cannot_be_used_stops_the_sweep_before_it_begins(t
 
 @pytest.mark.parametrize("mode", [(), ("--dry-run",)], ids=str)
 def test_a_study_database_that_cannot_be_used_is_refused_without_its_password(
-    tmp_path: Path, home: Home, mode: tuple[str, ...]
+    tmp_path: Path, home: Home, mode: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     uri = f"sqlite:///{tmp_path / 'file' / 'studies.db'}"
     site = write_site(tmp_path, home.videos, cache=home.cache, head=f'study_uri = "{uri}"')
     (fault,) = refusals(launched(site, "--search", "2", *mode))
     assert f"the Optuna database {uri} must be reachable and writable" in fault
-    site = write_site(tmp_path, home.videos, cache=home.cache, head='study_uri = "nosuch://me:secret@host/db"')
+    monkeypatch.setenv("STUDY_PASSWORD", "secret")
+    head = 'study_uri = "nosuch://me:${STUDY_PASSWORD}@host/db"'
+    site = write_site(tmp_path, home.videos, cache=home.cache, head=head)
     (fault,) = refusals(launched(site, "--search", "2", *mode))
     assert "nosuch://***@host/db" in fault
     assert "secret" not in fault
