@@ -15,7 +15,7 @@ from fsar_core.presets import PRESETS, Recipe
 from search_spaces.space import Space
 from search_spaces.table import Table
 from search_spaces.variants import unknown
-from sweeps.engine.failures import KilledForMemoryError
+from sweeps.engine.failures import DISK_TODO, KilledForMemoryError, StorageLostError, no_disk
 from sweeps.engine.plan_view import show_plan
 from sweeps.engine.request import Request
 from sweeps.engine.results import UnreadableResultError
@@ -34,6 +34,8 @@ from sweeps.engine.sweep import Tables, run_tables
 from sweeps.engine.tracking_connection import TrackingError
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
+_TOLD = (BadDataset, CacheError, KilledForMemoryError, StorageLostError, TrackingError, UnreadableResultError)
+"""Errors whose text is all that a user needs."""
 UNDECIDED, DRIFT = 3, 4
 """Of a comparison with printed values: too few seeds or episodes to tell; not reproduced."""
 
@@ -120,8 +122,14 @@ def ended(action: Callable[[Console], bool | int]) -> NoReturn:
         for fault in refusal.faults:
             console.print(f"[bold red]refused[/] {escape(fault)}", highlight=False, soft_wrap=True)
         raise typer.Exit(REFUSED) from None
-    except (BadDataset, CacheError, KilledForMemoryError, TrackingError, UnreadableResultError) as error:
+    except _TOLD as error:
         console.print(f"[bold red]stopped[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(REFUSED) from None
+    except OSError as error:
+        if not no_disk(error):
+            raise
+        where = f"{error.filename}: {error.strerror}; {DISK_TODO}"
+        console.print(f"[bold red]stopped[/] {escape(where)}", highlight=False, soft_wrap=True)
         raise typer.Exit(REFUSED) from None
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from here")

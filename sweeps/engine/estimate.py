@@ -6,14 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
+from fsar_core.config import RunConfig
 from fsar_core.data.processes import Progress, silent
 from sweeps.engine.plan import Plan, PlannedRun
 from sweeps.engine.probing import probe
-from sweeps.engine.records import RunFolder, RunRecord
+from sweeps.engine.records import RunFolder, RunHead
 from sweeps.engine.results import UnreadableResultError
 from sweeps.engine.site import Site
 from sweeps.engine.work import alike, same_work
@@ -37,6 +38,11 @@ class Speed:
     source: Source
     where: str
     """The device."""
+
+
+class _Trained(NamedTuple):
+    run: RunConfig
+    record: RunHead
 
 
 def slots(site: Site) -> int:
@@ -70,30 +76,30 @@ def speeds(plan: Plan, site: Site, *, probes: int = MOST_PROBES, progress: Progr
 
 def _recorded(plan: Plan, works: Mapping[str, str], site: Site) -> tuple[dict[str, Speed], dict[str, Speed]]:
     """By work and by kind, means over records made on such devices as the site gives to runs."""
-    by_work: dict[str, list[RunRecord]] = defaultdict(list)
-    by_kind: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in (*_of_plan(plan, works), *_of_others(plan, site.storage / "runs")):
-        if _as_here(record, site):
-            by_work[same_work(record.run)].append(record)
-            by_kind[alike(record.run)].append(record)
+    by_work: dict[str, list[_Trained]] = defaultdict(list)
+    by_kind: dict[str, list[_Trained]] = defaultdict(list)
+    for trained in (*_of_plan(plan, works), *_of_others(plan, site.storage / "runs")):
+        if _as_here(trained.record, site):
+            by_work[same_work(trained.run)].append(trained)
+            by_kind[alike(trained.run)].append(trained)
     return _means(by_work), _means(by_kind)
 
 
-def _of_plan(plan: Plan, works: Mapping[str, str]) -> Iterator[RunRecord]:
+def _of_plan(plan: Plan, works: Mapping[str, str]) -> Iterator[_Trained]:
     read: dict[str, int] = defaultdict(int)
     for planned in plan.runs:
         work = works[planned.key]
         if planned.trained and read[work] < _RECORDS:
             read[work] += 1
             try:
-                record = planned.folder.record()
+                record = planned.folder.head()
             except ValueError as error:
                 raise UnreadableResultError(planned.folder, "run.json", error) from error
             if record is not None:
-                yield record
+                yield _Trained(planned.run, record)
 
 
-def _of_others(plan: Plan, root: Path) -> Iterator[RunRecord]:
+def _of_others(plan: Plan, root: Path) -> Iterator[_Trained]:
     """The newest records that the plan does not ask for. One that cannot be read is not needed either."""
     own = {planned.folder.path.name for planned in plan.runs}
     others = [path for path in root.glob("*/run.json") if path.parent.name not in own]
@@ -103,7 +109,7 @@ def _of_others(plan: Plan, root: Path) -> Iterator[RunRecord]:
         except (OSError, ValueError):
             continue
         if record is not None:
-            yield record
+            yield _Trained(record.run, record)
 
 
 def _modified(path: Path) -> float:
@@ -113,19 +119,19 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _as_here(record: RunRecord, site: Site) -> bool:
+def _as_here(record: RunHead, site: Site) -> bool:
     on_gpu = "cpu" not in record.environment.device.casefold()
     return on_gpu == bool(site.gpus_per_run) and record.environment.precision == site.precision
 
 
-def _means(found: Mapping[str, list[RunRecord]]) -> dict[str, Speed]:
+def _means(found: Mapping[str, list[_Trained]]) -> dict[str, Speed]:
     return {
         kind: Speed(
-            seconds=sum(1 / record.steps_per_second() for record in records) / len(records),
+            seconds=sum(own.record.train_seconds / own.run.training.steps for own in trained) / len(trained),
             source="recorded",
-            where=", ".join(sorted({record.environment.device for record in records})),
+            where=", ".join(sorted({own.record.environment.device for own in trained})),
         )
-        for kind, records in found.items()
+        for kind, trained in found.items()
     }
 
 

@@ -1,6 +1,7 @@
 """Why a run failed: what kind of failure it was, where, and how far the run had come."""
 
 import errno
+import os
 import re
 import time
 import traceback
@@ -11,18 +12,26 @@ import torch
 from pydantic import Field
 
 from fsar_core.frozen import Frozen
-from sweeps.engine.tracking_connection import hide_credentials
+from sweeps.engine.credentials import hide_credentials
 
-Kind = Literal["oom", "preempted", "bug", "needs"]
-"""``oom``: no memory, on the GPU or the machine. ``preempted``: its worker or node died too often. ``needs``: not
-started, a run that it needs failed. ``bug``: anything else, and it would happen again."""
-KINDS: tuple[Kind, ...] = ("bug", "oom", "preempted", "needs")
+Kind = Literal["oom", "disk", "preempted", "bug", "needs"]
+"""``oom``: no memory, on the GPU or the machine. ``disk``: one was full, read-only or away. ``preempted``: its worker
+or node died too often. ``needs``: not started, a run that it needs failed. ``bug``: anything else, and it would happen
+again."""
+KINDS: tuple[Kind, ...] = ("bug", "oom", "disk", "preempted", "needs")
 """From what only a person can mend to what mends itself."""
 
 _NO_MEMORY = re.compile(
     r"out of memory\b|\bMemoryError\b|can(no|')t allocate memory|not enough memory|\bOutOfMemoryError\b|_ALLOC_FAILED\b"
     r"|running low on memory",  # Ray's memory monitor
     re.IGNORECASE,
+)
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+_DISK_WORDS = re.compile("|".join(re.escape(os.strerror(number)) for number in sorted(_DISK)))
+"""Libraries in other languages tell them in words alone."""
+DISK_TODO = (
+    "make room (`fsar gc`) or mend the disk, then launch again: what is recorded is whole, the rest goes on from its "
+    "checkpoints"
 )
 _RAISED = re.compile(r"^[ \t]*Traceback \(most recent call last\):", re.MULTILINE)
 
@@ -36,6 +45,13 @@ class KilledForMemoryError(Exception):
         self.told = told
         self.at_work = tuple(at_work)
         """Keys of the runs that were being carried out; Ray does not say which of them it was."""
+
+
+class StorageLostError(Exception):
+    """What all runs are recorded in cannot be written any more."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; no further run is started; {DISK_TODO}")
 
 
 class Failure(Frozen):
@@ -57,6 +73,8 @@ class Failure(Frozen):
     git_commit: str | None = None
     needs: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], ...] = ()
     """Of kind ``needs``: keys of the runs that failed."""
+    alone: bool = False
+    """The run had a GPU, or without GPUs a whole node, for itself."""
 
     def after(self, before: "Failure | None") -> "Failure":
         """The same, with the attempts counted on from the failure before."""
@@ -72,7 +90,7 @@ class Failure(Frozen):
         return (said or lines or ["no reason given"])[0].strip()
 
 
-def failure_of(error: BaseException, **where: str | int | None) -> Failure:
+def failure_of(error: BaseException, **where: str | int | bool | None) -> Failure:
     """Of an error that a run raised; ``where`` are the fields that only the caller knows."""
     text = hide_credentials("".join(traceback.format_exception(error)))
     return Failure.model_validate(
@@ -80,7 +98,7 @@ def failure_of(error: BaseException, **where: str | int | None) -> Failure:
     )
 
 
-def failure_of_death(told: str, **where: str | int | None) -> Failure:
+def failure_of_death(told: str, **where: str | int | bool | None) -> Failure:
     """Of a worker that Ray gave up; ``told`` is what Ray wrote of it."""
     kind: Kind = "oom" if _NO_MEMORY.search(told) else "bug" if _RAISED.search(told) else "preempted"
     return Failure.model_validate(
@@ -100,8 +118,18 @@ def not_started(needs: list[str]) -> Failure:
 
 
 def kind_of(error: BaseException) -> Kind:
-    """``oom`` as well where memory ran out first and something else was raised on that."""
-    return "oom" if any(_no_memory(own) for own in _chain(error)) else "bug"
+    """``oom`` as well where memory ran out first and something else was raised on that; so with ``disk``."""
+    chain = list(_chain(error))
+    if any(_no_memory(own) for own in chain):
+        return "oom"
+    return "disk" if any(no_disk(own) for own in chain) else "bug"
+
+
+def no_disk(error: BaseException) -> bool:
+    """Whether it says that a disk was full, read-only or away."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _DISK
+    return isinstance(error, Exception) and _DISK_WORDS.search(str(error)) is not None
 
 
 def _no_memory(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
@@ -40,6 +41,15 @@ Tell = Callable[[int, list[Point]], None]
 """Called with the step reached, and the points of the history that are new since the last call."""
 
 
+class Asks(Frozen):
+    """What Ray keeps free for a run, on one node."""
+
+    cpus: float
+    gpus: float
+    alone: bool = False
+    """It ran out of memory beside others, and gets a GPU, or without GPUs a node, for itself."""
+
+
 class Job(Frozen):
     """A planned run as it travels to a worker."""
 
@@ -50,7 +60,20 @@ class Job(Frozen):
     """By target, the folder of the run whose weights are needed."""
     fingerprints: dict[str, str]
     site: Site
+    """With the ``gpus_per_run`` of this run."""
     origin: Origin
+    asks: Asks | None = None
+    """None: as the site says."""
+
+    def given(self, key: str, *, judged: bool) -> dict[str, Any]:
+        """Tune's configuration of the trial. ``judged``: a search looks at its accuracies on val."""
+        asks = self.asks or Asks(cpus=self.site.cpus_per_run, gpus=self.site.gpus_per_run)
+        return {
+            "job": self.model_dump_json(),
+            "key": key,
+            "judged": judged,
+            "asks": {"CPU": asks.cpus, "GPU": asks.gpus},
+        }
 
 
 def carry_out(job: Job, tell: Tell) -> None:
@@ -61,8 +84,13 @@ def carry_out(job: Job, tell: Tell) -> None:
     torch.set_num_threads(max(1, int(job.site.cpus_per_run)))
     folder = RunFolder(job.folder)
     folder.path.mkdir(parents=True, exist_ok=True)
+    alone = job.asks is not None and job.asks.alone
     # Two sweeps may share a run: the second one waits and finds it done.
-    with FileLock(folder.path / "run.lock"), logged(folder.path), failure_kept(folder, job.origin.git_commit) as start:
+    with (
+        FileLock(folder.path / "run.lock"),
+        logged(folder.path),
+        failure_kept(folder, job.origin.git_commit, alone=alone) as start,
+    ):
         for own in (folder.path, folder.path / "evaluations"):
             remove_abandoned(own)
         execution = job.site.execution(_device(job.site))

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,11 +14,18 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from fsar_core.config import RunConfig
-from sweeps.engine.failures import Failure, KilledForMemoryError, failure_of_death, not_started
+from sweeps.engine.asking import asks_of, nodes_lost
+from sweeps.engine.failures import Failure, KilledForMemoryError, StorageLostError, failure_of_death, not_started
 from sweeps.engine.job import Job, carry_out
+from sweeps.engine.packing import card_bytes
 from sweeps.engine.plan import Plan, PlannedRun, steps_done
 from sweeps.engine.records import Origin, Point, RunFolder
+from sweeps.engine.shipped_code import shipped_code
 from sweeps.engine.site import BadRequest, Site
+from sweeps.engine.storage_fault import storage_fault
+
+# Tune tells at length where its snapshot cannot be written, which nobody reads; a full storage is told by the sweep.
+logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
 
 
 class Watcher(Protocol):
@@ -39,10 +47,11 @@ def ray_session(site: Site) -> Generator[None]:
         return
     if site.ray == "auto":
         try:
-            ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address="auto", runtime_env=shipped_code(), log_to_driver=False, logging_level=logging.ERROR)
         except ConnectionError as error:
             fault = f"the site says ray = 'auto', but no Ray cluster is running here ({error})"
-            raise BadRequest([f"{fault}; start one, or use ray = 'local'"]) from error
+            token = "where it asks for a token, RAY_AUTH_MODE=token and ~/.ray/auth_token are needed here"
+            raise BadRequest([f"{fault}; start one ({token}), or use ray = 'local'"]) from error
     else:
         ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
@@ -53,7 +62,8 @@ def ray_session(site: Site) -> Generator[None]:
 
 
 def _check_room(site: Site) -> None:
-    """On one machine, what a run asks for must be there: Tune would wait for ever. Clusters may grow."""
+    """On one machine, what a run asks for must be there: Tune would wait for ever. Clusters may grow. Where GPUs are
+    packed, their memory must be known."""
     there = ray.cluster_resources()
     wants = {"CPU": site.cpus_per_run, "GPU": site.gpus_per_run}
     short = {what: want for what, want in wants.items() if want > there.get(what, 0)}
@@ -64,6 +74,8 @@ def _check_room(site: Site) -> None:
                 for what, want in short.items()
             ]
         )
+    if site.pack_gpus:
+        card_bytes(site)
 
 
 def trainable(config: Mapping[str, Any]) -> None:
@@ -95,11 +107,17 @@ class PlanSearcher(Searcher):
         super().__init__(metric="step", mode="max")
         self._jobs, self._waiting = jobs, dict(needs)
         self._unfinished, self._failed = set(jobs), set[str]()
+        self.gave_up = False
+        """Whether Ray gave a run up whose worker died too often."""
+        self.lost = ""
+        """Why the storage takes nothing any more: then no further run is given out."""
         self._trials: dict[str, str] = {}
         self._watcher = watcher
 
     def suggest(self, trial_id: str) -> Any:
         """A run whose needs are done; None while there is none yet; FINISHED after the last."""
+        if self.lost:
+            return Searcher.FINISHED
         for key, needs in list(self._waiting.items()):
             if self._failed.intersection(needs):
                 del self._waiting[key]
@@ -110,14 +128,16 @@ class PlanSearcher(Searcher):
             elif not self._unfinished.intersection(needs):
                 del self._waiting[key]
                 self._trials[trial_id] = key
-                return {"job": self._jobs[key].model_dump_json(), "key": key, "judged": False}
+                return self._jobs[key].given(key, judged=False)
         return None if self._waiting else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         key = self._trials.pop(trial_id)
         self._unfinished.discard(key)
+        self.gave_up = self.gave_up or error
         if error or result is None or result.get("failed"):
             self._failed.add(key)
+            self.lost = self.lost or storage_fault(self._jobs[key].site.storage)
 
     def at_work(self) -> tuple[str, ...]:
         """Keys of the runs that were given out and have not come back."""
@@ -174,11 +194,13 @@ def _death(trial: Trial, folder: RunFolder) -> Failure:
     """What Ray wrote of the last death; only Tune's last report knows the host."""
     error = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     last = error.rpartition("Failure # ")[2].partition("\n")[2].strip()
+    job = Job.model_validate_json(trial.config["job"])
     return failure_of_death(
         f"its worker died more often than the site's retries allow\n{last}".strip(),
         host=trial.last_result.get("hostname"),
         step=max(trial.last_result.get("step", 0), steps_done(folder)),
-        git_commit=Job.model_validate_json(trial.config["job"]).origin.git_commit,
+        git_commit=job.origin.git_commit,
+        alone=job.asks is not None and job.asks.alone,
     )
 
 
@@ -193,29 +215,36 @@ def job_of(
 ) -> Job:
     """``folders``: by key, of all runs that ``planned`` needs."""
     by_target = zip((need.target for need in planned.run.needs), planned.needs, strict=True)
+    asks = asks_of(planned, site)
     return Job(
         run=planned.run,
         missing=planned.missing,
         folder=planned.folder.path,
         needs={target: folders[key].path for target, key in by_target},
         fingerprints=dict(fingerprints),
-        site=site,
+        site=site.model_copy(update={"gpus_per_run": asks.gpus}),
         origin=origin,
+        asks=asks,
     )
 
 
-def run_plan(plan: Plan, site: Site, origin: Origin, watcher: Watcher) -> None:
-    """Carries out what the plan lacks. Failures are in the runs' folders; ``watcher`` hears of everything.
+def run_plan(plan: Plan, site: Site, origin: Origin, watcher: Watcher) -> int:
+    """Carries out what the plan lacks. Failures are in the runs' folders; ``watcher`` hears of everything. Gives the
+    nodes that were lost meanwhile.
 
-    Raises KilledForMemoryError: then Ray must be left before anything else is launched.
+    Raises KilledForMemoryError: then Ray must be left before anything else is launched. Raises StorageLostError.
     """
     jobs = jobs_of(plan, site, origin)
     needs = {planned.key: planned.needs for planned in plan.todo()}
     searcher = PlanSearcher(jobs, needs, watcher)
+    before = nodes_lost()
     try:
         fit(searcher, site, Telling(watcher))
     except KilledForMemoryError as error:
         raise KilledForMemoryError(error.told, searcher.at_work()) from error
+    if searcher.lost:
+        raise StorageLostError(searcher.lost)
+    return nodes_lost(more_than=before if searcher.gave_up else None) - before
 
 
 def fit(
@@ -229,9 +258,8 @@ def fit(
 
     Raises KilledForMemoryError where Ray's memory monitor kills a worker, which ends the Tuner instead of the trial.
     """
-    resources = {"cpu": site.cpus_per_run, "gpu": site.gpus_per_run}
     tuner = tune.Tuner(
-        tune.with_resources(trainable, resources),
+        tune.with_resources(trainable, partial(_resources, {"CPU": site.cpus_per_run, "GPU": site.gpus_per_run})),
         tune_config=tune.TuneConfig(search_alg=searcher, num_samples=10**6, reuse_actors=True, scheduler=scheduler),
         run_config=tune.RunConfig(
             storage_path=str(site.storage / "tune"),
@@ -246,3 +274,8 @@ def fit(
         if isinstance(error.__cause__, ray.exceptions.OutOfMemoryError):
             raise KilledForMemoryError(str(error.__cause__)) from error
         raise
+
+
+def _resources(site: dict[str, float], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    """Runs of a packed site differ in what they ask for; ``site``: of a run that asks for nothing else."""
+    return tune.PlacementGroupFactory([config.get("asks", site)])

@@ -25,6 +25,8 @@ class PlannedRun:
     trained: bool
     steps_left: int
     """Optimiser steps after the newest checkpoint; 0 when trained."""
+    alone: bool = False
+    """It was at work when a machine ran out of memory, and gets a node for itself."""
 
     @property
     def done(self) -> bool:

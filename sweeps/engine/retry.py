@@ -14,10 +14,19 @@ _ATTEMPTS = 2
 def chosen(plan: Plan, kinds: Collection[Kind]) -> Plan:
     """The runs that failed in one of these ways, with what they lack of other runs, and those that waited for nothing
     else than them. Runs whose weights these take stay in the plan, done as they are."""
-    undone = {planned.key: planned for planned in plan.todo()}
-    failures = {key: last_failure(planned.folder) for key, planned in undone.items()}
-    failed = {key: failure.kind for key, failure in failures.items() if failure is not None}
-    wanted = {key for key, kind in failed.items() if kind in kinds}
+    return _taken_up(plan, {key for key, failure in _failures(plan).items() if failure.kind in kinds})
+
+
+def _failures(plan: Plan) -> dict[str, Failure]:
+    """Of what is not done, by key."""
+    failures = {planned.key: last_failure(planned.folder) for planned in plan.todo()}
+    return {key: failure for key, failure in failures.items() if failure is not None}
+
+
+def _taken_up(plan: Plan, wanted: set[str]) -> Plan:
+    """These, what they lack, and what waited for nothing else."""
+    undone = {planned.key for planned in plan.todo()}
+    failed = {key: failure.kind for key, failure in _failures(plan).items()}
     for planned in reversed(plan.todo()):  # those that are needed stand before those that need them
         if planned.key in wanted:
             wanted.update(need for need in planned.needs if need in undone)
@@ -55,9 +64,25 @@ def without(plan: Plan, left_out: Collection[PlannedRun]) -> Plan:
     return _only(plan, {planned.key for planned in plan.runs if planned.key not in keys})
 
 
+def after_launch(before: Plan, now: Plan, tried: set[str], *, nodes_lost: bool) -> tuple[Plan, str]:
+    """What is launched again once a launch of ``before`` has ended, and that in words: runs that ran out of memory
+    beside others, each once (``tried`` remembers), and where nodes were lost, those whose workers died too often; with
+    those that waited for them."""
+    keys = {planned.key for planned in before.runs}
+    now = _only(now, {planned.key for planned in now.runs if planned.key in keys})
+    failures = _failures(now)
+    full = {key for key, failure in failures.items() if failure.kind == "oom" and not failure.alone} - tried
+    gone = {key for key, failure in failures.items() if failure.kind == "preempted" and nodes_lost}
+    tried |= full
+    told = [f"{len(full)} that ran out of memory, alone on a GPU or node"] if full else []
+    told += [f"{len(gone)} that lost their nodes"] if gone else []
+    return _taken_up(now, full | gone), f"launched again: {'; '.join(told)}" if told else ""
+
+
 def after_kill(before: Plan, now: Plan, kills: Mapping[str, int], told: str, *, most: int) -> Plan:
     """What is launched after Ray has killed a worker for memory: of the runs of ``before`` those that ``now`` lack
-    something, less those that were at work at more than ``most`` kills, which fail, and those that wait for them.
+    something, less those that were at work at more than ``most`` kills, which fail, and those that wait for them. Any
+    other that was at work at a kill gets a node for itself.
 
     ``kills``: by key, how often a run was at work when that happened; ``told``: what Ray said of it.
     """
@@ -68,8 +93,9 @@ def after_kill(before: Plan, now: Plan, kills: Mapping[str, int], told: str, *, 
         if planned.key not in keys or waits or (not planned.done and kills.get(planned.key, 0) > most):
             gone[planned.key] = planned
         if planned.key in keys and planned.key in gone:
-            planned.folder.write_failure(not_started(waits) if waits else failure_of_death(told))
-    return without(now, gone.values())
+            planned.folder.write_failure(not_started(waits) if waits else failure_of_death(told, alone=True))
+    left = without(now, gone.values())
+    return replace(left, runs=tuple(replace(own, alone=kills.get(own.key, 0) > 0) for own in left.runs))
 
 
 def _only(plan: Plan, wanted: Collection[str]) -> Plan:

@@ -149,7 +149,7 @@ class StudySearcher(Searcher):
         self._at_work[trial_id] = (planned, trial)
         folders = {run.key: run.folder for run in plan.runs}
         job = job_of(planned, folders, self._fingerprints, self._site, self._origin)
-        return {"job": job.model_dump_json(), "key": planned.key, "judged": trial is not None}
+        return job.given(planned.key, judged=trial is not None)
 
     def _tell(self, trial: Trial, planned: PlannedRun, accuracy: float) -> None:
         values = [accuracy] if self._cost is None else [accuracy, self._cost(planned.run)]

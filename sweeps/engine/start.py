@@ -5,7 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
@@ -37,8 +37,8 @@ class Start:
 
 
 @contextmanager
-def failure_kept(folder: RunFolder, git_commit: str) -> Generator[Start]:
-    """Writes an error that leaves it to the run's folder and log, and raises it again."""
+def failure_kept(folder: RunFolder, git_commit: str, *, alone: bool = False) -> Generator[Start]:
+    """Writes an error that leaves it to the run's folder and log, and raises it again. ``alone``: as of a failure."""
     start = Start(git_commit, now_ms())
     try:
         yield start
@@ -50,9 +50,11 @@ def failure_kept(folder: RunFolder, git_commit: str) -> Generator[Start]:
             started_ms=start.started_ms,
             step=start.step,
             git_commit=git_commit,
+            alone=alone,
         )
-        folder.write_failure(failure)
         _log.error("failed (%s) after step %d: %s", failure.kind, start.step, failure.reason())
+        with suppress(OSError):  # the driver finds out that nothing can be written there, and says so
+            folder.write_failure(failure)
         raise
 
 

@@ -1,9 +1,9 @@
 """A sweep over tables, without a command line: compare with what is recorded, run, record, show."""
 
 import subprocess
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -11,22 +11,22 @@ from rich.console import Console
 from fsar_core.frozen import content_id
 from search_spaces.table import RecipeOf, Table
 from sweeps.engine.artifacts import artifacts
-from sweeps.engine.failures import KilledForMemoryError
+from sweeps.engine.credentials import hide_credentials
 from sweeps.engine.formats import terminal
 from sweeps.engine.locks import sweep_locks
 from sweeps.engine.node_frames import decode
 from sweeps.engine.plan import Plan, asked, make_plan
 from sweeps.engine.records import Origin, Store, write_aside
+from sweeps.engine.relaunch import complete_plan
 from sweeps.engine.request import Prepared, Request, Wanted, prepare
 from sweeps.engine.results import TableResult, collect_all
-from sweeps.engine.retry import after_kill, held_back, without
+from sweeps.engine.retry import held_back, without
 from sweeps.engine.run_masks import mask_conflicts
 from sweeps.engine.site import BadRequest, Site
 from sweeps.engine.tracking import Tracking, TrackingError
 from sweeps.engine.tracking import prepare as prepare_store
-from sweeps.engine.tracking_connection import hide_credentials
 from sweeps.engine.tracking_notes import run_link
-from sweeps.engine.watch import Display, RunWatcher
+from sweeps.engine.watch import Display
 
 Tables = Callable[[RecipeOf], Sequence[Table]]
 """The tables of a request; raises TableError with all that keeps them from being made."""
@@ -164,26 +164,12 @@ def _show_all(results: Sequence[TableResult], sweep: Sweep, pages: Sequence[str]
 
 
 def _train(plan: Plan, sweep: Sweep, tracking: Tracking, display: Display) -> None:
-    """Where Ray kills a worker for memory, Tune ends with it: then the rest is launched again."""
     if plan.complete():
         return
     prepared = sweep.prepared
     decode(plan, prepared, display)
-    from sweeps.engine.launch import ray_session, run_plan  # Ray takes a second to import
-
-    kills: Counter[str] = Counter()
-    while not plan.complete():
-        todo = plan.todo()
-        watcher = RunWatcher(display, tracking, runs=len(todo), steps=sum(planned.steps_left for planned in todo))
-        try:
-            with ray_session(prepared.site):
-                run_plan(plan, prepared.site, origin(prepared), watcher)
-            return
-        except KilledForMemoryError as killed:
-            display.console.print(f"a worker was killed: {killed.told.splitlines()[0]}", highlight=False, markup=False)
-            kills.update(killed.at_work)
-            now = _plan(prepared, sweep.tables, sweep.store)
-            plan = after_kill(plan, now, kills, killed.told, most=prepared.site.retries)
+    compared = partial(_plan, prepared, sweep.tables, sweep.store)
+    complete_plan(plan, compared, prepared.site, origin(prepared), tracking, display)
 
 
 def _record(
@@ -198,7 +184,7 @@ def _record(
         for done, result in enumerate(results, start=1):
             key = _launch_key(result, sweep.store)
             parent = tracking.record_table(result, key, prepared.dataset, prepared.preset, sweep.store.generation)
-            links.append(run_link(tracking.experiment(result.table.name), parent))
+            links.append(run_link(tracking.table_experiment(result.table.name), parent))
             count(done, len(results))
     except TrackingError as error:
         return ["not reached"] * len(results), error
@@ -207,9 +193,10 @@ def _record(
 
 def address(site: Site, link: str) -> str:
     """Where a page of the site's MLflow is to be seen."""
-    if site.tracking_uri is None:
-        return f"{_serving(site.mlflow_uri())}, then {_LOCAL_UI}/{link}"
-    return f"{hide_credentials(site.tracking_uri)}/{link}"
+    uri = site.mlflow_uri()
+    return (
+        f"{_serving(uri)}, then {_LOCAL_UI}/{link}" if uri.startswith("sqlite:") else f"{hide_credentials(uri)}/{link}"
+    )
 
 
 def _serving(uri: str) -> str:
@@ -223,7 +210,7 @@ def opened_tracking(prepared: Prepared) -> Tracking:
     """MLflow, created first where it is a file that does not exist yet. Raises TrackingError."""
     uri = prepared.site.mlflow_uri()
     prepare_store(uri)
-    return Tracking(uri)
+    return Tracking(uri, prepared.apart, lock=prepared.site.storage / "locks" / "mlflow.lock")
 
 
 def write_files(result: TableResult, folder: Path) -> None:

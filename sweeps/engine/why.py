@@ -27,6 +27,7 @@ _SLACK_MS = 10_000
 """The failure itself is logged a moment after it is kept."""
 _MEND: dict[Kind, str] = {
     "oom": "give each run more memory in the site file (a greater gpus_per_run, or recompute = 'always'), then",
+    "disk": "make room or mend the disk that the traceback names (`fsar doctor`), then",
     "preempted": "its checkpoints are kept, it goes on from the newest one:",
     "bug": "mend what the traceback names, then",
     "needs": "mend the run that it needs; both are tried again by",

@@ -44,7 +44,7 @@ def test_no_memory_is_told_from_a_bug_on_whatever_device(error: Exception) -> No
     "error",
     [
         ValueError("this message speaks of out of memory, but its class does not"),
-        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.ENOENT, "No such file or directory"),
         RuntimeError("the size of tensor a must match"),
         FloatingPointError("the loss is not finite"),
         subprocess.CalledProcessError(1, "git"),
@@ -53,6 +53,21 @@ def test_no_memory_is_told_from_a_bug_on_whatever_device(error: Exception) -> No
 )
 def test_anything_else_that_is_raised_is_a_bug(error: Exception) -> None:
     assert kind_of(error) == "bug"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EROFS, "Read-only file system"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+    ids=repr,
+)
+def test_a_disk_that_takes_nothing_is_told_from_a_bug(error: Exception) -> None:
+    assert kind_of(error) == "disk"
+    assert kind_of(raised(ValueError("not saved"), error)) == "disk"
 
 
 def test_memory_that_was_caught_and_hidden_is_not_blamed() -> None:
