@@ -9,7 +9,7 @@ the interval.
 
   python sweeps/mask_ratio.py                     the table
   python sweeps/mask_ratio.py --search 20         Optuna over ratio, region and lambda, on val
-  ray submit cluster.yaml sweeps/mask_ratio.py -- --site my_cluster.toml --dataset hmdb51
+  ray submit cluster/loopback.yaml sweeps/mask_ratio.py -- --site loopback
 """
 
 from search_spaces.spaces import mask_ratio

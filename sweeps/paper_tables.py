@@ -5,7 +5,7 @@ Each training and each evaluation is done once, whichever tables ask for it, and
 
   python sweeps/paper_tables.py sgtm/table5 --dataset motionshapes       six trainings a seed, minutes on two cores
   python sweeps/paper_tables.py --all --dataset motionshapes --site laptop-tiny    a rehearsal of everything
-  ray submit cluster.yaml sweeps/paper_tables.py -- sgtm vim/table4 --site my_cluster.toml --seeds 3
+  ray submit cluster/aws.yaml sweeps/paper_tables.py -- sgtm vim/table4 --site cluster --seeds 3
 """
 
 import typer

@@ -41,7 +41,9 @@ UNDECIDED, DRIFT = 3, 4
 
 Grid = Callable[[Recipe], Table]
 
-SiteFlag = Annotated[str, typer.Option(help="A shipped site (laptop, one_gpu, cluster) or a path to a TOML file.")]
+SiteFlag = Annotated[
+    str, typer.Option(help="A shipped site (laptop, one_gpu, workstation, cluster, ...) or a path to a TOML file.")
+]
 DatasetFlag = Annotated[str, typer.Option(help="A data set of the site.")]
 PresetFlag = Annotated[
     str | None, typer.Option(help=f"{', '.join(PRESETS)}; by default the one that suits the data set.")

@@ -151,7 +151,8 @@ def _cheap_first(searching: Searching, asked: SearchAsked, study: optuna.Study, 
         if refused:
             display.console.print(f"{refused} points have no form with a frozen backbone", highlight=False)
     promoted = promote(tried, study, points - len(done(study)))
-    words = f"{len(finished(tried))} points with a frozen backbone; {promoted} of the best are promoted"
+    words = f"with a frozen backbone {len(finished(tried))} of {len(done(tried))} points came to their end; "
+    words += f"in front of the study go {promoted} of them"
     display.console.print(words, highlight=False)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine.records import RunFolder
-from tests.cluster_other.made_slurm import Slurm, wait_for
+from tests.cluster.made_slurm import Slurm, wait_for
 from tests.e2e import small_sweep
 from tests.e2e.sweeping import LIMIT_S, REPOSITORY
 from tests.sweeps.made_folder import write_site, write_videos

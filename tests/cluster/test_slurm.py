@@ -9,13 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster_other.made_slurm import SCRIPT, Slurm, wait_for
+from tests.cluster.made_slurm import SCRIPT, Slurm, wait_for
 
 TEXT = SCRIPT.read_text()
 SWEEP = """
-import pathlib, sys, time
+import os, pathlib, sys, time
 here = pathlib.Path(sys.argv[1])
 try:
+    while pathlib.Path(os.environ["RECORD"]).read_text().count("\\nray start") < int(os.environ["NODES"]):
+        time.sleep(0.02)
     (here / "begun").touch()
     if "wait" in sys.argv and not (here / "checkpoint").exists():
         time.sleep(60)

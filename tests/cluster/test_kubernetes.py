@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sweeps.engine.site import load_site
-from tests.cluster_other.kuberay import SCHEMAS
+from tests.cluster.kuberay import SCHEMAS
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "cluster" / "kubernetes"

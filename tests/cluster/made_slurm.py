@@ -23,7 +23,7 @@ if [[ $1 == show ]]; then printf 'node1\\nnode2\\n' | head -n "$NODES"; fi
 """
 _RAY = """#!/bin/bash
 echo "ray $* | mode $RAY_AUTH_MODE, token of ${#RAY_AUTH_TOKEN}, $RAY_ADDRESS" >>"$RECORD"
-if [[ $1 == health-check ]]; then exit "${UNHEALTHY:-0}"; fi
+if [[ $1 == health-check ]]; then grep -q "^ray start .*--head" "$RECORD" && exit "${UNHEALTHY:-0}"; exit 1; fi
 if [[ ${UNHEALTHY:-0} != 0 ]]; then exit 1; fi
 echo $$ >>"$RECORD.pids"
 exec sleep 1000
