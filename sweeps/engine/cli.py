@@ -83,7 +83,7 @@ def sweep_script(spaces: Sequence[Space], about: str | None) -> typer.Typer:
         cheap_first: CheapFlag = 0,
         finals: FinalsFlag = 3,
         path: PathFlag = True,
-        stopping: StoppingFlag = True,
+        stopping: StoppingFlag = None,
         jpeg: JpegFlag = None,
         dry_run: DryRunFlag = False,
         fresh: FreshFlag = False,

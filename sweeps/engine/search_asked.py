@@ -31,8 +31,8 @@ class SearchAsked:
     """Best points that are trained from more seeds and compared with the paper's setting. 0: none."""
     path: bool = True
     """Whether the way from the paper's setting to the best point is measured change by change."""
-    stopping: bool = True
-    """Whether weak points are stopped early."""
+    stopping: bool | None = None
+    """Whether weak points are stopped early. None: where accuracy is all that counts."""
 
     def total(self, held: int) -> int:
         """Points that the study shall hold, where it holds ``held``."""
@@ -41,6 +41,11 @@ class SearchAsked:
     def chosen_cost(self, own: Cost | None) -> Cost | None:
         """``own``: that of the space."""
         return own if self.own_cost else self.cost
+
+    def stops(self, cost: Cost | None) -> bool:
+        """Whether points are stopped by accuracy, where ``cost`` is weighed against it: that would take the cheap end
+        off the front."""
+        return cost is None if self.stopping is None else self.stopping
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class SearchWords:
     cheap_first: int
     finals: int
     path: bool
-    stopping: bool
+    stopping: bool | None
 
 
 def asked_for(words: SearchWords) -> tuple[SearchAsked | None, tuple[str, ...]]:
@@ -89,12 +94,15 @@ def asked_for(words: SearchWords) -> tuple[SearchAsked | None, tuple[str, ...]]:
     ), ()
 
 
-_USUAL = SearchWords(search=None, sampler="tpe", cost=None, cheap_first=0, finals=3, path=True, stopping=True)
-
-_OFF = {"path": "--no-path", "stopping": "--no-stopping"}
+_USUAL = SearchWords(search=None, sampler="tpe", cost=None, cheap_first=0, finals=3, path=True, stopping=None)
 
 
 def _stray(words: SearchWords) -> tuple[str, ...]:
     changed = [name for name, usual in vars(_USUAL).items() if getattr(words, name) != usual]
-    given = ", ".join(_OFF.get(name) or "--" + name.replace("_", "-") for name in changed)
+    given = ", ".join(_flag(name, getattr(words, name)) for name in changed)
     return (f"{given} go with --search; name a number of points too, or leave them out",) if given else ()
+
+
+def _flag(name: str, value: object) -> str:
+    """As it was typed."""
+    return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"

@@ -52,6 +52,11 @@ PathFlag = Annotated[
     ),
 ]
 StoppingFlag = Annotated[
-    bool,
-    typer.Option("--stopping/--no-stopping", help="Stop weak points early (ASHA).", rich_help_panel=_PANEL),
+    bool | None,
+    typer.Option(
+        "--stopping/--no-stopping",
+        help="Stop weak points early (ASHA); by default where no cost is weighed against accuracy.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
 ]

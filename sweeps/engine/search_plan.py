@@ -25,7 +25,7 @@ def show_search_plan(searching: Searching, asked: SearchAsked, name: str, consol
     plan = make_plan([(searching.example, None)], searching.store(), prepared.fingerprints())
     needs = [run for run in plan.runs[:-1] if not run.trained]
     steps = searching.example.training.steps
-    stopping = f"; ASHA keeps one in {REDUCTION} at every rung" if asked.stopping else ""
+    stopping = f"; ASHA keeps one in {REDUCTION} at every rung" if searching.stopping else ""
     texts = {
         "study": name,
         "points": f"{points}, of which {held} are in the study",

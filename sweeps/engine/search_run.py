@@ -76,7 +76,7 @@ def found_good(request: Request, space: Space, asked: SearchAsked, display: Disp
         recipe=recipe,
         example=_example(space, recipe),
         cost=asked.chosen_cost(space.cost),
-        stopping=asked.stopping,
+        stopping=asked.stops(asked.chosen_cost(space.cost)),
     )
 
 
@@ -144,7 +144,7 @@ def _opened(searching: Searching, asked: SearchAsked, name: str) -> optuna.Study
 
 def _cheap_first(searching: Searching, asked: SearchAsked, study: optuna.Study, points: int, display: Display) -> None:
     """Points with a frozen backbone, in a study of their own; the best of them go in front of ``study``."""
-    cheap = _cheap_form(searching)
+    cheap = replace(_cheap_form(searching), stopping=asked.stops(None))
     tried = _opened(cheap, asked, study_name(cheap))
     if len(done(tried)) < asked.cheap_first:
         refused = complete(cheap, tried, asked.cheap_first, display).refused

@@ -7,7 +7,7 @@ import pytest
 
 from sweeps.engine.search_asked import SearchAsked, SearchWords, asked_for
 
-WORDS = SearchWords(search="20", sampler="tpe", cost=None, cheap_first=0, finals=3, path=True, stopping=True)
+WORDS = SearchWords(search="20", sampler="tpe", cost=None, cheap_first=0, finals=3, path=True, stopping=None)
 
 
 def test_a_number_is_the_size_of_the_study_and_a_plus_adds_to_what_it_holds() -> None:
@@ -63,3 +63,15 @@ def test_the_cost_is_the_space_s_own_unless_one_is_named(typed: str | None, own:
     asked, _ = asked_for(replace(WORDS, cost=typed))
     assert asked is not None
     assert asked.chosen_cost(own) == chosen
+
+
+@pytest.mark.parametrize(
+    ("typed", "cost", "stops"),
+    [(None, None, True), (None, "gflops", False), (True, "gflops", True), (False, None, False)],
+)
+def test_points_are_stopped_by_accuracy_where_nothing_is_weighed_against_it(
+    typed: bool | None, cost: Any, stops: bool
+) -> None:
+    asked, _ = asked_for(replace(WORDS, stopping=typed))
+    assert asked is not None
+    assert asked.stops(cost) == stops
