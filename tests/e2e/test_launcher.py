@@ -122,7 +122,8 @@ def test_up_again_without_restart_installs_nothing_and_leaves_ray_alone(cluster:
     before = cluster.machine.processes("raylet")
     code, told = cluster.ray("up -y --no-restart")
     assert code == 0, told
-    assert f"environment {cluster.machine.home}/fsar-venv is up to date" in told
+    ours = f"environment {cluster.machine.home}/fsar-venv is up to date"
+    assert ours in told or "Configuration already up to date" in told, told  # Ray passes over what it sees unchanged
     assert cluster.machine.processes("raylet") == before != []
 
 
