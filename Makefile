@@ -2,14 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: sweep test lint ui clean
+.PHONY: sweep test test-long lint ui clean
 
 sweep: .venv/installed   ## the mask-ratio table on the built-in benchmark
 	$(BIN)/python sweeps/mask_ratio.py
 
-test: .venv/installed    ## the whole test suite
+test: .venv/installed    ## the tests that every change must pass
 	$(BIN)/pytest -n auto --dist loadfile -m "not e2e"
-	$(BIN)/pytest -m e2e
+	$(BIN)/pytest -m "e2e and not long"
+
+test-long: .venv/installed   ## launcher, Slurm, schedules, disks that fail, tracking servers: half an hour, as root
+	$(BIN)/pytest -m long
 
 lint: .venv/installed    ## format, lint, types
 	$(BIN)/ruff format --check .

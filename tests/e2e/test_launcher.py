@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.own_machine import Machine, own_machine
 from tests.e2e.sweeping import REPOSITORY
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 _LIMIT_S = 900
 """Of a sweep: it takes a minute where nothing else wants the cores."""

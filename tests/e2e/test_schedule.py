@@ -21,7 +21,7 @@ from sweeps.engine.schedules_store import open_store, store_uri, take_up
 from sweeps.engine.site import Site, load_site
 from tests.e2e.sweeping import REPOSITORY, Place
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 LIMIT_S = 420
 RUNS, CELLS = 3, 6
 

@@ -12,7 +12,7 @@ from tests.e2e import small_sweep
 from tests.e2e.sweeping import LIMIT_S, REPOSITORY
 from tests.sweeps.made_folder import write_site, write_videos
 
-pytestmark = pytest.mark.timeout(3 * LIMIT_S)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3 * LIMIT_S)]
 JOB = 90_001
 
 

@@ -16,6 +16,7 @@ from tests.e2e.sweeping import LIMIT_S, REPOSITORY, wait_until
 from tests.sweeps.made_folder import write_site, write_videos
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.timeout(2 * LIMIT_S),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system"),
 ]

@@ -16,7 +16,7 @@ from tests.e2e.mlflow_server import TrackingServer, served
 from tests.e2e.postgres import free_port
 from tests.sweeps.made_records import fill, small_table
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 BUCKET = "fsar-artifacts"
 _KEYS = {"AWS_ACCESS_KEY_ID": "made-up", "AWS_SECRET_ACCESS_KEY": "made-up-too", "AWS_DEFAULT_REGION": "us-east-1"}
 _RECORDING = str(Path(__file__).with_name("recording_driver.py"))

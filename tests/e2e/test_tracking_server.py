@@ -26,7 +26,7 @@ from tests.e2e.postgres import PASSWORD, Postgres, environment, postgres
 from tests.e2e.sweeping import LIMIT_S, REPOSITORY, Place, wait_until
 from tests.sweeps.made_records import fill, small_table
 
-pytestmark = pytest.mark.timeout(3000)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3000)]
 DRIVERS = 6
 SEEDS = 2
 ROWS = 3
