@@ -14,7 +14,7 @@ import os
 import pstats
 import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,15 +36,17 @@ from fsar_core.presets import Recipe, laptop
 from search_spaces.space import Space
 from search_spaces.spaces import mask_ratio
 from sweeps.engine.job import Job
-from sweeps.engine.launch import Telling, Watcher, fit, ray_session
+from sweeps.engine.launch import Telling, fit, ray_session
+from sweeps.engine.recording import Recording
 from sweeps.engine.records import Environment, Origin, Point, RunFolder, RunRecord, Store
+from sweeps.engine.run_watcher import RunWatcher
 from sweeps.engine.search import StudySearcher
 from sweeps.engine.search_asked import SAMPLERS, Sampler
 from sweeps.engine.search_study import counted, finished, open_study, stopped
 from sweeps.engine.site import DatasetEntry, Site
 from sweeps.engine.tracking import Tracking, prepare
 from sweeps.engine.tracking_search import record_search
-from sweeps.engine.watch import Display, RunWatcher
+from sweeps.engine.watch import Display
 
 SLOTS, WINDOW = 2, 100
 PRINTS = {"motionshapes": "0123456789abcdef"}
@@ -69,18 +71,18 @@ class Spent:
     """Seconds of one search, by part, and the moments at which its trials ended."""
 
     parts: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
-    """Of the clock, and of the driver's CPU."""
+    """Of the clock, and of the CPU: of the thread that did it, of all threads for what has all of them."""
     ended: list[float] = field(default_factory=list[float])
 
     @contextmanager
-    def on(self, part: str) -> Generator[None]:
+    def on(self, part: str, cpu: Callable[[], float] = time.thread_time) -> Generator[None]:
         """Adds what passes within it."""
-        began, used = time.perf_counter(), time.process_time()
+        began, used = time.perf_counter(), cpu()
         try:
             yield
         finally:
             before = self.parts.get(part, (0.0, 0.0))
-            self.parts[part] = (before[0] + time.perf_counter() - began, before[1] + time.process_time() - used)
+            self.parts[part] = (before[0] + time.perf_counter() - began, before[1] + cpu() - used)
 
     def window(self, first: int) -> float:
         """Milliseconds per trial over ``WINDOW`` of them from the given one on."""
@@ -107,23 +109,18 @@ class TimedSearcher(StudySearcher):
         self.spent.ended.append(time.perf_counter())
 
 
-class TimedWatcher:
-    """A watcher with a clock."""
+class TimedTracking(Tracking):
+    """With a clock, in the thread that tells MLflow."""
 
-    def __init__(self, own: Watcher, spent: Spent) -> None:
-        self._own, self._spent = own, spent
+    spent: Spent
 
-    def started(self, run_key: str, run: RunConfig, step: int) -> None:
-        with self._spent.on("watcher: started"):
-            self._own.started(run_key, run, step)
+    def progress(self, store_key: str, run: RunConfig, points: Sequence[Point]) -> None:
+        with self.spent.on("beside it: looks to MLflow"):
+            super().progress(store_key, run, points)
 
-    def stepped(self, run_key: str, step: int, points: list[Point]) -> None:
-        with self._spent.on("watcher: looks to MLflow"):
-            self._own.stepped(run_key, step, points)
-
-    def finished(self, run_key: str, folder: RunFolder, *, failed: bool) -> None:
-        with self._spent.on("watcher: record to MLflow"):
-            self._own.finished(run_key, folder, failed=failed)
+    def record_run(self, store_key: str, folder: RunFolder) -> str | None:
+        with self.spent.on("beside it: record to MLflow"):
+            return super().record_run(store_key, folder)
 
 
 def no_training(config: Mapping[str, Any]) -> None:
@@ -164,7 +161,8 @@ def search(trials: int, site: Site, sampler: Sampler) -> Spent:
     searcher = TimedSearcher(study, SPACE, RECIPE, trials, Store(site.storage), site, PRINTS, ORIGIN)
     searcher.spent = spent
     steps = RECIPE.few_shot(sgtm.baseline(RECIPE.backbone)).training.steps
-    watcher = RunWatcher(Display(Console()), Tracking(uri), runs=trials, steps=trials * steps)
+    tracking = TimedTracking(uri)
+    tracking.spent = spent
     scheduler = ASHAScheduler(
         time_attr="step",
         metric="val_accuracy",
@@ -173,9 +171,11 @@ def search(trials: int, site: Site, sampler: Sampler) -> Spent:
         grace_period=steps // 4,
         reduction_factor=3,
     )
-    with spent.on("all"):
-        with spent.on("fit, all of it"):
-            fit(searcher, site, Telling(TimedWatcher(watcher, spent)), scheduler, no_training)
+    with spent.on("all", time.process_time):
+        with spent.on("fit, and MLflow's backlog at its end"), Recording(display := Display(Console())) as recording:
+            watcher = RunWatcher(display, tracking, recording, runs=trials, steps=trials * steps)
+            with spent.on("fit"):
+                fit(searcher, site, Telling(watcher), scheduler, no_training)
         with spent.on("record_search, at the end"):
             record_search(Tracking(uri), study, "motionshapes", "Made by a benchmark.", {})
     assert len(counted(study)) == len(finished(study)) + len(stopped(study)) == trials
@@ -201,7 +201,8 @@ def plain_tasks(count: int) -> float:
 
 def show(found: Mapping[int, tuple[Spent, float]], console: Console) -> None:
     """Milliseconds per trial: of the clock, and of the driver's CPU, for which other work counts less."""
-    table = Table(title=f"milliseconds per trial, {SLOTS} at a time; in brackets of the driver's CPU")
+    words = "in brackets CPU: of the thread that did it, of all of the driver in the first line"
+    table = Table(title=f"milliseconds per trial, {SLOTS} at a time; {words}")
     for heading in ("", *(f"{trials} trials" for trials in found)):
         table.add_column(heading, justify="right" if heading else "left")
     parts = dict.fromkeys(part for spent, _ in found.values() for part in spent.parts)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from sweeps.engine.failures import KilledForMemoryError
 from sweeps.engine.packing import count_all
 from sweeps.engine.plan import Plan
+from sweeps.engine.recording import Recording
 from sweeps.engine.records import Origin
 from sweeps.engine.retry import after_kill, after_launch
+from sweeps.engine.run_watcher import RunWatcher
 from sweeps.engine.site import Site
 from sweeps.engine.tracking import Tracking
-from sweeps.engine.watch import Display, RunWatcher
+from sweeps.engine.watch import Display
 
 MOST_LOSSES = 10
 """Launches that may lose nodes, before runs whose workers died too often count as failed."""
@@ -30,10 +32,12 @@ def complete_plan(
     kills, tried, losses = Counter[str](), set[str](), 0
     while not plan.complete():
         todo = plan.todo()
-        watcher = RunWatcher(display, tracking, runs=len(todo), steps=sum(planned.steps_left for planned in todo))
+        steps = sum(planned.steps_left for planned in todo)
         try:
-            with ray_session(site):
-                lost = run_plan(plan, site, origin, watcher)
+            with Recording(display) as recording:
+                watcher = RunWatcher(display, tracking, recording, runs=len(todo), steps=steps)
+                with ray_session(site):
+                    lost = run_plan(plan, site, origin, watcher)
             losses += bool(lost)
             plan, words = after_launch(plan, compared(), tried, nodes_lost=bool(lost) and losses <= MOST_LOSSES)
             _tell(display, words)

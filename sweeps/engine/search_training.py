@@ -13,13 +13,15 @@ from sweeps.engine.failures import KilledForMemoryError
 from sweeps.engine.launch import Telling, fit, ray_session
 from sweeps.engine.node_frames import decode_run
 from sweeps.engine.plan import make_plan
+from sweeps.engine.recording import Recording
 from sweeps.engine.records import Store
 from sweeps.engine.request import Prepared
+from sweeps.engine.run_watcher import RunWatcher
 from sweeps.engine.search import StudySearcher
 from sweeps.engine.search_costs import cost_function
 from sweeps.engine.search_study import done
 from sweeps.engine.sweep import opened_tracking, origin
-from sweeps.engine.watch import Display, RunWatcher
+from sweeps.engine.watch import Display
 
 REDUCTION = 3
 """ASHA keeps the best third at every rung."""
@@ -54,8 +56,10 @@ def complete(searching: Searching, study: optuna.Study, points: int, display: Di
     while True:
         searcher = _searcher(searching, study, points)
         try:
-            with ray_session(prepared.site):
-                fit(searcher, prepared.site, Telling(_watcher(searching, study, points, display)), _asha(searching))
+            with Recording(display) as recording:
+                telling = Telling(_watcher(searching, study, points, display, recording))
+                with ray_session(prepared.site):
+                    fit(searcher, prepared.site, telling, _asha(searching))
             return searcher
         except KilledForMemoryError as killed:
             kills += 1
@@ -79,12 +83,14 @@ def _searcher(searching: Searching, study: optuna.Study, points: int) -> StudySe
     )
 
 
-def _watcher(searching: Searching, study: optuna.Study, points: int, display: Display) -> RunWatcher:
+def _watcher(
+    searching: Searching, study: optuna.Study, points: int, display: Display, recording: Recording
+) -> RunWatcher:
     left, prepared = points - len(done(study)), searching.prepared
     plan = make_plan([(searching.example, None)], searching.store(), prepared.fingerprints())
     needs = [run for run in plan.runs[:-1] if not run.trained]
     steps = left * searching.example.training.steps + sum(run.steps_left for run in needs)
-    return RunWatcher(display, opened_tracking(prepared), runs=left + len(needs), steps=steps)
+    return RunWatcher(display, opened_tracking(prepared), recording, runs=left + len(needs), steps=steps)
 
 
 def _asha(searching: Searching) -> Any:
