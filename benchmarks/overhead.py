@@ -36,7 +36,7 @@ from fsar_core.presets import Recipe, laptop
 from search_spaces.space import Space
 from search_spaces.spaces import mask_ratio
 from sweeps.engine.job import Job
-from sweeps.engine.launch import Telling, fit, ray_session
+from sweeps.engine.launch import fit, ray_session
 from sweeps.engine.recording import Recording
 from sweeps.engine.records import Environment, Origin, Point, RunFolder, RunRecord, Store
 from sweeps.engine.run_watcher import RunWatcher
@@ -44,6 +44,7 @@ from sweeps.engine.search import StudySearcher
 from sweeps.engine.search_asked import SAMPLERS, Sampler
 from sweeps.engine.search_study import counted, finished, open_study, stopped
 from sweeps.engine.site import DatasetEntry, Site
+from sweeps.engine.telling import Telling
 from sweeps.engine.tracking import Tracking, prepare
 from sweeps.engine.tracking_search import record_search
 from sweeps.engine.watch import Display

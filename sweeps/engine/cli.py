@@ -15,7 +15,7 @@ from fsar_core.presets import PRESETS, Recipe
 from search_spaces.space import Space
 from search_spaces.table import Table
 from search_spaces.variants import unknown
-from sweeps.engine.failures import DISK_TODO, KilledForMemoryError, StorageLostError, no_disk
+from sweeps.engine.failures import DISK_TODO, KilledForMemoryError, StorageLostError, StudyLostError, no_disk
 from sweeps.engine.plan_view import show_plan
 from sweeps.engine.request import Request
 from sweeps.engine.results import UnreadableResultError
@@ -34,7 +34,15 @@ from sweeps.engine.sweep import Tables, run_tables
 from sweeps.engine.tracking_connection import TrackingError
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
-_TOLD = (BadDataset, CacheError, KilledForMemoryError, StorageLostError, TrackingError, UnreadableResultError)
+_TOLD = (
+    BadDataset,
+    CacheError,
+    KilledForMemoryError,
+    StorageLostError,
+    StudyLostError,
+    TrackingError,
+    UnreadableResultError,
+)
 """Errors whose text is all that a user needs."""
 UNDECIDED, DRIFT = 3, 4
 """Of a comparison with printed values: too few seeds or episodes to tell; not reproduced."""

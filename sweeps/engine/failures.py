@@ -54,6 +54,16 @@ class StorageLostError(Exception):
         super().__init__(f"{reason}; no further run is started; {DISK_TODO}")
 
 
+class StudyLostError(Exception):
+    """The database of a study was lost while a search went on."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(
+            f"the Optuna database {hide_credentials(uri)} must stay reachable and writable, but: {reason}; start it "
+            "again, then launch again: trainings are on disk, and the study is told of those that it does not know"
+        )
+
+
 class Failure(Frozen):
     """Kept in the run's folder until the run succeeds. Older ones hold a traceback alone."""
 

@@ -1,39 +1,34 @@
 """One Ray Tuner over the runs of a plan: Ray schedules, reuses workers and restarts what died."""
 
 import logging
+import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 import ray.exceptions
 from ray import tune
-from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
-from fsar_core.config import RunConfig
 from sweeps.engine.asking import asks_of, nodes_lost
-from sweeps.engine.failures import Failure, KilledForMemoryError, StorageLostError, failure_of_death, not_started
+from sweeps.engine.failures import KilledForMemoryError, StorageLostError
 from sweeps.engine.job import Job, carry_out
 from sweeps.engine.packing import card_bytes
-from sweeps.engine.plan import Plan, PlannedRun, steps_done
+from sweeps.engine.plan import Plan, PlannedRun
+from sweeps.engine.plan_searcher import PlanSearcher
 from sweeps.engine.records import Origin, Point, RunFolder
 from sweeps.engine.shipped_code import shipped_code
 from sweeps.engine.site import BadRequest, Site
-from sweeps.engine.storage_fault import storage_fault
+from sweeps.engine.telling import Telling, Watcher
 
 # Tune tells at length where its snapshot cannot be written, which nobody reads; a full storage is told by the sweep.
 logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
 
-
-class Watcher(Protocol):
-    """Who is told what happens while a plan or search runs."""
-
-    def started(self, run_key: str, run: RunConfig, step: int) -> None: ...
-    def stepped(self, run_key: str, step: int, points: list[Point]) -> None: ...
-    def finished(self, run_key: str, folder: RunFolder, *, failed: bool) -> None: ...
+_AHEAD = "TUNE_MAX_PENDING_TRIALS_PG"
+MOST_AHEAD = 200
+"""As Ray has it for its own generators."""
 
 
 @contextmanager
@@ -100,110 +95,6 @@ def trainable(config: Mapping[str, Any]) -> None:
         tell(job.run.training.steps, [])
 
 
-class PlanSearcher(Searcher):
-    """Gives Tune each run once the runs that it needs are done. Its only state is the plan."""
-
-    def __init__(self, jobs: Mapping[str, Job], needs: Mapping[str, tuple[str, ...]], watcher: Watcher) -> None:
-        super().__init__(metric="step", mode="max")
-        self._jobs, self._waiting = jobs, dict(needs)
-        self._unfinished, self._failed = set(jobs), set[str]()
-        self.gave_up = False
-        """Whether Ray gave a run up whose worker died too often."""
-        self.lost = ""
-        """Why the storage takes nothing any more: then no further run is given out."""
-        self._trials: dict[str, str] = {}
-        self._watcher = watcher
-
-    def suggest(self, trial_id: str) -> Any:
-        """A run whose needs are done; None while there is none yet; FINISHED after the last."""
-        if self.lost:
-            return Searcher.FINISHED
-        for key, needs in list(self._waiting.items()):
-            if self._failed.intersection(needs):
-                del self._waiting[key]
-                self._failed.add(key)
-                folder = RunFolder(self._jobs[key].folder)
-                folder.write_failure(not_started(sorted(self._failed.intersection(needs))))
-                self._watcher.finished(key, folder, failed=True)
-            elif not self._unfinished.intersection(needs):
-                del self._waiting[key]
-                self._trials[trial_id] = key
-                return self._jobs[key].given(key, judged=False)
-        return None if self._waiting else Searcher.FINISHED
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        key = self._trials.pop(trial_id)
-        self._unfinished.discard(key)
-        self.gave_up = self.gave_up or error
-        if error or result is None or result.get("failed"):
-            self._failed.add(key)
-            self.lost = self.lost or storage_fault(self._jobs[key].site.storage)
-
-    def at_work(self) -> tuple[str, ...]:
-        """Keys of the runs that were given out and have not come back."""
-        return tuple(self._trials.values())
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune writes a copy of the searcher to disk, which nobody reads; a watcher cannot be written."""
-        return {}
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: launching again makes the plan again from what is recorded."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore; see ``save``."""
-
-
-class Telling(tune.Callback):
-    """Passes what Tune sees on to the watcher."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune writes a copy of its callbacks to disk, which nobody reads; a watcher cannot be written."""
-        return {}
-
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        job = Job.model_validate_json(trial.config["job"])
-        self._watcher.started(trial.config["key"], job.run, steps_done(RunFolder(job.folder)))
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
-    ) -> None:
-        points = [Point.model_validate(point) for point in result.get("points", [])]
-        if not result.get("failed"):
-            self._watcher.stepped(trial.config["key"], result["step"], points)
-
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        failed = bool(trial.last_result.get("failed"))
-        self._watcher.finished(trial.config["key"], _folder(trial), failed=failed)
-
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        if trial.status == Trial.ERROR:
-            folder = _folder(trial)
-            folder.write_failure(_death(trial, folder))
-            self._watcher.finished(trial.config["key"], folder, failed=True)
-
-
-def _folder(trial: Trial) -> RunFolder:
-    return RunFolder(Job.model_validate_json(trial.config["job"]).folder)
-
-
-def _death(trial: Trial, folder: RunFolder) -> Failure:
-    """What Ray wrote of the last death; only Tune's last report knows the host."""
-    error = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
-    last = error.rpartition("Failure # ")[2].partition("\n")[2].strip()
-    job = Job.model_validate_json(trial.config["job"])
-    return failure_of_death(
-        f"its worker died more often than the site's retries allow\n{last}".strip(),
-        host=trial.last_result.get("hostname"),
-        step=max(trial.last_result.get("step", 0), steps_done(folder)),
-        git_commit=job.origin.git_commit,
-        alone=job.asks is not None and job.asks.alone,
-    )
-
-
 def jobs_of(plan: Plan, site: Site, origin: Origin) -> dict[str, Job]:
     """The runs that are not done, as workers get them."""
     folders = {planned.key: planned.folder for planned in plan.runs}
@@ -236,12 +127,12 @@ def run_plan(plan: Plan, site: Site, origin: Origin, watcher: Watcher) -> int:
     """
     jobs = jobs_of(plan, site, origin)
     needs = {planned.key: planned.needs for planned in plan.todo()}
-    searcher = PlanSearcher(jobs, needs, watcher)
+    searcher, telling = PlanSearcher(jobs, needs, watcher), Telling(watcher)
     before = nodes_lost()
     try:
-        fit(searcher, site, Telling(watcher))
+        fit(searcher, site, telling, ahead=len(jobs))
     except KilledForMemoryError as error:
-        raise KilledForMemoryError(error.told, searcher.at_work()) from error
+        raise KilledForMemoryError(error.told, telling.at_work) from error
     if searcher.lost:
         raise StorageLostError(searcher.lost)
     return nodes_lost(more_than=before if searcher.gave_up else None) - before
@@ -253,8 +144,10 @@ def fit(
     telling: Telling,
     scheduler: Any = None,
     trainable: Callable[[dict[str, Any]], None] = trainable,
+    ahead: int = 1,
 ) -> None:
-    """One Tuner. Its own snapshots are not used: the record is in the runs' folders.
+    """One Tuner. Its own snapshots are not used: the record is in the runs' folders. ``ahead``: runs that may ask a
+    cluster for resources before it has them, so that it grows by as many nodes at a time.
 
     Raises KilledForMemoryError where Ray's memory monitor kills a worker, which ends the Tuner instead of the trial.
     """
@@ -269,11 +162,25 @@ def fit(
         ),
     )
     try:
-        tuner.fit()
+        with _asking_ahead(1 if site.ray == "local" else min(ahead, MOST_AHEAD)):
+            tuner.fit()
     except RuntimeError as error:
         if isinstance(error.__cause__, ray.exceptions.OutOfMemoryError):
             raise KilledForMemoryError(str(error.__cause__)) from error
         raise
+
+
+@contextmanager
+def _asking_ahead(runs: int) -> Generator[None]:
+    """Tune reads it from the environment alone, where what a user has set counts; for searchers it takes one run."""
+    if _AHEAD in os.environ:
+        yield
+        return
+    os.environ[_AHEAD] = str(runs)
+    try:
+        yield
+    finally:
+        del os.environ[_AHEAD]
 
 
 def _resources(site: dict[str, float], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:

@@ -1,6 +1,7 @@
 """Search: Optuna proposes, Ray Tune trains and stops early, val decides. The study is the only state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
@@ -15,7 +16,7 @@ from sweeps.engine.plan import Plan, PlannedRun, make_plan
 from sweeps.engine.records import Origin, Store
 from sweeps.engine.retry import held_back
 from sweeps.engine.search_queue import failed_points
-from sweeps.engine.search_study import AGAIN, KEY, LOOKS, RECORDED, REFUSED, TWIN, looks, points
+from sweeps.engine.search_study import AGAIN, KEY, LOOKS, LOST, RECORDED, REFUSED, TWIN, looks, points, why_lost
 from sweeps.engine.site import Site
 
 _ATTEMPTS = 200
@@ -32,6 +33,8 @@ class StudySearcher(Searcher):
     failed twice as a bug under the code of ``origin``. Runs that a point needs first are trained as soon as the point
     is proposed, once for all points that need them. Points left at work by a killed driver are taken up again and go
     on from their checkpoints. Only one driver may have the study: it is read once.
+
+    Where its database is lost, what is at work goes on to its end, and the next driver finds it on disk.
     """
 
     def __init__(
@@ -72,12 +75,21 @@ class StudySearcher(Searcher):
         """Points that failed under earlier drivers: given out once more; left alone, as they would fail again."""
         self.refused = 0
         """Points that the space could not make a run of."""
+        self.lost = ""
+        """Why the study's database cannot be used any more: then no further point is given out."""
         for trial in failed_points(study):
             self._try_again(trial)
 
     def suggest(self, trial_id: str) -> Any:
         """A point, or a run that one needs; None while points wait for what they need; FINISHED after the last."""
-        while True:
+        try:
+            return self._suggested(trial_id)
+        except LOST as error:
+            self.lost = why_lost(error)
+            return Searcher.FINISHED
+
+    def _suggested(self, trial_id: str) -> Any:
+        while not self.lost:
             ready = self._startable(trial_id)
             if ready is not None:
                 return ready
@@ -85,14 +97,21 @@ class StudySearcher(Searcher):
             if held is None:
                 return None if self._held else Searcher.FINISHED
             self._held.append(held)
+        return Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         _, trial = self._at_work[trial_id]
-        if trial is not None:
-            self._look(trial, result)
+        if trial is not None and not self.lost:
+            with self._keeping():
+                self._look(trial, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         planned, trial = self._at_work.pop(trial_id)
+        if not self.lost:
+            with self._keeping():
+                self._ended(planned, trial, result, error=error)
+
+    def _ended(self, planned: PlannedRun, trial: Trial | None, result: dict[str, Any] | None, *, error: bool) -> None:
         recorded = planned.folder.head()
         if trial is None:
             if recorded is None:
@@ -104,6 +123,14 @@ class StudySearcher(Searcher):
         else:
             self._look(trial, result)  # Tune tells the look that stopped a trial here, not to on_trial_result
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+
+    @contextmanager
+    def _keeping(self) -> Generator[None]:
+        """Tune would take the loss of the database for a failure of the trial that it was met with."""
+        try:
+            yield
+        except LOST as error:
+            self.lost = why_lost(error)
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune writes a copy of the searcher to disk, which nobody reads; a study's connection cannot be written."""

@@ -25,7 +25,7 @@ from sweeps.engine.search_path_run import Path, run_path
 from sweeps.engine.search_plan import show_search_plan
 from sweeps.engine.search_queue import enqueue_recorded, promote
 from sweeps.engine.search_report import report
-from sweeps.engine.search_study import done, finished, open_study
+from sweeps.engine.search_study import done, finished, keeping_studies, open_study
 from sweeps.engine.search_training import Searching, complete
 from sweeps.engine.site import BadRequest
 from sweeps.engine.watch import Display
@@ -41,7 +41,8 @@ def run_search(request: Request, space: Space, asked: SearchAsked, console: Cons
         return True
     name, storage = study_name(searching), searching.prepared.site.storage
     studies = [name, *([study_name(_cheap_form(searching))] if asked.cheap_first else [])]
-    with sweep_locks(storage, [f"search/{own}" for own in studies]):
+    locks = sweep_locks(storage, [f"search/{own}" for own in studies])
+    with locks, keeping_studies(searching.prepared.site.optuna_uri()):
         with _shown(console) as display:
             study, points, notes = _studied(searching, asked, name, display)
         with _shown(console) as display:

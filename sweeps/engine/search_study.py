@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search_spaces.space import Cost, Space
 from sweeps.engine.credentials import hide_credentials
+from sweeps.engine.failures import StudyLostError
 from sweeps.engine.search_asked import Sampler
 from sweeps.engine.search_samplers import sampler_of
 from sweeps.engine.site import BadRequest
@@ -42,7 +43,9 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = [StudyDirection.MAXIMIZE, *([StudyDirection.MINIMIZE] if cost else [])]
     with reaching_studies(uri):
-        study = optuna.create_study(storage=uri, study_name=name, load_if_exists=True, directions=directions)
+        # A connection is tried before it is used: one from before a restart of the database is replaced.
+        storage = optuna.storages.RDBStorage(uri, engine_kwargs={"pool_pre_ping": True})
+        study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, directions=directions)
         known = study.user_attrs
         if known.get("cost", cost) != cost or len(study.directions) != len(directions):
             fault = f"study {name} weighs accuracy against {known.get('cost') or 'no cost'}, not {cost or 'no cost'}"
@@ -131,10 +134,29 @@ def reaching_studies(uri: str) -> Generator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError, ImportError, RuntimeError) as error:  # the last: of another schema
-        reason = hide_credentials(str(error)).strip().splitlines()[0]
+        reason = why_lost(error)
         fault = f"the Optuna database {hide_credentials(uri)} must be reachable and writable, but: {reason}"
         way = "check study_uri in the site file: a database of its own, not the one of MLflow"
         raise BadRequest([f"{fault}; {way}"]) from None
+
+
+LOST = (StorageInternalError, SQLAlchemyError)
+"""What Optuna raises when the database of an open study cannot be used."""
+
+
+def why_lost(error: Exception) -> str:
+    """In a line. Optuna's own errors only say that something is in their cause."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else None
+    return hide_credentials(str(cause or error)).strip().splitlines()[0]
+
+
+@contextmanager
+def keeping_studies(uri: str) -> Generator[None]:
+    """Turns the loss of the database of open studies into a StudyLostError."""
+    try:
+        yield
+    except LOST as error:
+        raise StudyLostError(uri, why_lost(error)) from None
 
 
 def _ranked(trials: Generator[FrozenTrial]) -> list[FrozenTrial]:

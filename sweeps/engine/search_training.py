@@ -9,8 +9,8 @@ from ray.tune.schedulers import ASHAScheduler
 from fsar_core.config import RunConfig
 from fsar_core.presets import Recipe
 from search_spaces.space import Cost, Space
-from sweeps.engine.failures import KilledForMemoryError
-from sweeps.engine.launch import Telling, fit, ray_session
+from sweeps.engine.failures import KilledForMemoryError, StudyLostError
+from sweeps.engine.launch import fit, ray_session
 from sweeps.engine.node_frames import decode_run
 from sweeps.engine.plan import make_plan
 from sweeps.engine.recording import Recording
@@ -21,10 +21,13 @@ from sweeps.engine.search import StudySearcher
 from sweeps.engine.search_costs import cost_function
 from sweeps.engine.search_study import done
 from sweeps.engine.sweep import opened_tracking, origin
+from sweeps.engine.telling import Telling
 from sweeps.engine.watch import Display
 
 REDUCTION = 3
 """ASHA keeps the best third at every rung."""
+AHEAD = 8
+"""One of so many points may be drawn before a cluster has room for it, and so before others have taught anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ def complete(searching: Searching, study: optuna.Study, points: int, display: Di
     """Trains until the study holds so many points, or the space has no more; what failed is in the runs' folders.
 
     Where Ray kills a worker for memory, Tune ends with it: then the rest is launched again, as often as the site
-    retries. Raises KilledForMemoryError after that.
+    retries. Raises KilledForMemoryError after that, and StudyLostError where the study's database is lost.
     """
     prepared = searching.prepared
     decode_run(searching.example, prepared, display)
@@ -59,7 +62,9 @@ def complete(searching: Searching, study: optuna.Study, points: int, display: Di
             with Recording(display) as recording:
                 telling = Telling(_watcher(searching, study, points, display, recording))
                 with ray_session(prepared.site):
-                    fit(searcher, prepared.site, telling, _asha(searching))
+                    fit(searcher, prepared.site, telling, _asha(searching), ahead=max(1, points // AHEAD))
+            if searcher.lost:
+                raise StudyLostError(prepared.site.optuna_uri(), searcher.lost)
             return searcher
         except KilledForMemoryError as killed:
             kills += 1

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +32,8 @@ from tests.sweeps.made_records import ORIGIN, PRINTS, run_config, train_record
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
 )
+SMALL: dict[str, Any] = {"object_store_memory": 100 << 20}
+"""Of a node."""
 FULL, WRONG, SLOW = 0.8, 0.9, 0.7
 """Values of ``lam`` that say what becomes of a run."""
 
@@ -126,15 +129,44 @@ def test_runs_share_gpus_by_memory_and_one_that_runs_out_of_it_gets_one_alone(
 
 
 @pytest.fixture
-def two_nodes() -> Generator[Cluster]:
-    small: dict[str, Any] = {"object_store_memory": 100 << 20}
-    cluster = Cluster(initialize_head=True, head_node_args={**small, "num_cpus": 0, "include_dashboard": False})
-    cluster.add_node(num_cpus=1, **small)
-    cluster.wait_for_nodes()
+def head() -> Generator[Cluster]:
+    """Alone, and without room for a run."""
+    head = {**SMALL, "num_cpus": 0, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     ray.init(address=cluster.address, log_to_driver=False)
     yield cluster
     ray.shutdown()
     cluster.shutdown()
+
+
+@pytest.fixture
+def two_nodes(head: Cluster) -> Cluster:
+    head.add_node(num_cpus=1, **SMALL)
+    head.wait_for_nodes()
+    return head
+
+
+def test_a_cluster_that_may_grow_is_asked_for_all_runs_at_once(
+    head: Cluster, complete: Callable[[Site, list[float]], Plan], tmp_path: Path
+) -> None:
+    site = made_site(tmp_path).model_copy(update={"ray": "auto"})
+    with ThreadPoolExecutor(1) as beside:  # nodes are added by the main thread only
+        completed = beside.submit(complete, site, [0.1, 0.2, 0.3])
+        asked = _grown(head, 3)
+        assert completed.result().complete()
+    assert asked == 3
+
+
+def _grown(cluster: Cluster, runs: int) -> int:
+    """Adds room when so many runs ask for it, which is what an autoscaler sees; after a while in any case. Gives how
+    many there were."""
+    until, asked = time.monotonic() + 60, 0
+    while time.monotonic() < until and asked < runs:
+        groups: dict[str, dict[str, str]] = ray.util.placement_group_table()
+        asked = sum(group["state"] == "PENDING" for group in groups.values())
+        time.sleep(0.05)
+    cluster.add_node(num_cpus=runs, **SMALL)
+    return asked
 
 
 def test_a_lost_node_is_no_failure_of_its_run_even_without_retries(
@@ -146,7 +178,7 @@ def test_a_lost_node_is_no_failure_of_its_run_even_without_retries(
 
     def killing(plan: Plan, *words: Any) -> int:
         if launched:
-            two_nodes.add_node(num_cpus=1, object_store_memory=100 << 20)
+            two_nodes.add_node(num_cpus=1, **SMALL)
             (site.storage / "go_on").touch()
         launched.append(len(plan.todo()))
         return run_plan(plan, *words)

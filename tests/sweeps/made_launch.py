@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from sweeps.engine import launch
-from sweeps.engine.launch import Watcher
 from sweeps.engine.plan import Plan, PlannedRun
 from sweeps.engine.records import EvaluationRecord
 from sweeps.engine.site import Site
+from sweeps.engine.telling import Watcher
 from tests.sweeps.made_records import ORIGIN, train_record
 
 Outcome = Callable[[PlannedRun, Plan], None]

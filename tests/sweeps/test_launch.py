@@ -13,10 +13,12 @@ from ray.tune.search import Searcher
 
 from sweeps.engine import launch
 from sweeps.engine.job import Job, Tell
-from sweeps.engine.launch import PlanSearcher, Telling, jobs_of, ray_session, trainable
+from sweeps.engine.launch import fit, jobs_of, ray_session, trainable
 from sweeps.engine.plan import make_plan
+from sweeps.engine.plan_searcher import PlanSearcher
 from sweeps.engine.records import Point, RunFolder, Store
 from sweeps.engine.site import BadRequest
+from sweeps.engine.telling import Telling
 from tests.sweeps.made_plans import FIRST, Heard, made_cell, made_job, made_site, needing
 from tests.sweeps.made_records import ORIGIN, PRINTS, TRAIN, run_config, write_run
 
@@ -202,3 +204,25 @@ def test_a_run_that_does_not_fit_this_machine_is_refused_instead_of_waiting(
         "the site gives each run 8 CPU, this machine has 2",
         "the site gives each run 0.5 GPU, this machine has 0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "runs", "own", "told"),
+    [("local", 30, None, "1"), ("auto", 30, None, "30"), ("auto", 9999, None, "200"), ("auto", 30, "7", "7")],
+)
+def test_a_cluster_is_asked_for_as_many_runs_as_are_there_to_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: str, runs: int, own: str | None, told: str
+) -> None:
+    name, seen = "TUNE_MAX_PENDING_TRIALS_PG", list[str]()
+    monkeypatch.delenv(name, raising=False)
+    if own:
+        monkeypatch.setenv(name, own)
+
+    def made(*_: object, **__: object) -> SimpleNamespace:
+        return SimpleNamespace(fit=lambda: seen.append(os.environ[name]))
+
+    monkeypatch.setattr(tune, "Tuner", made)
+    site = made_site(tmp_path).model_copy(update={"ray": cluster})
+    fit(PlanSearcher({}, {}, Heard()), site, Telling(Heard()), ahead=runs)
+    assert seen == [told]
+    assert os.environ.get(name) == own

@@ -11,11 +11,13 @@ from ray import tune
 from fsar_core.memory import give_back
 from sweeps.engine import launch
 from sweeps.engine.failures import KilledForMemoryError
-from sweeps.engine.launch import PlanSearcher, Telling, fit, run_plan
-from sweeps.engine.plan import Plan, make_plan
+from sweeps.engine.launch import fit, run_plan
+from sweeps.engine.plan import Plan, PlannedRun, make_plan
+from sweeps.engine.plan_searcher import PlanSearcher
 from sweeps.engine.records import Store
 from sweeps.engine.retry import after_kill
-from tests.sweeps.made_plans import FIRST, Heard, made_site, needing
+from sweeps.engine.telling import Telling, Watcher
+from tests.sweeps.made_plans import FIRST, Heard, made_job, made_site, needing
 from tests.sweeps.made_records import ORIGIN, PRINTS, run_config, write_run
 
 TOLD = "1 worker(s) were killed due to the node running low on memory"
@@ -37,22 +39,29 @@ def tuner(cause: BaseException) -> Any:
     return made
 
 
+def started(planned: PlannedRun) -> Any:
+    """A trial of Tune's that is at work."""
+    job = made_job(planned.folder.path, planned.run)
+    return SimpleNamespace(config=job.given(planned.key, judged=False), last_result={})
+
+
 def test_a_kill_for_memory_is_told_with_the_runs_at_work(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tune, "Tuner", tuner(ray.exceptions.OutOfMemoryError(TOLD)))
-    given: list[PlanSearcher] = []
-    made = PlanSearcher.__init__
+    made = Telling.__init__
 
-    def begun(self: PlanSearcher, *words: Any) -> None:
-        made(self, *words)
-        given.append(self)
-        self.suggest("a")
+    def begun(self: Telling, watcher: Watcher) -> None:
+        made(self, watcher)
+        own = [started(planned) for planned in plan.runs]
+        for trial in own:
+            self.on_trial_start(1, own, trial)
+        self.on_trial_complete(1, own, own[0])
 
-    monkeypatch.setattr(PlanSearcher, "__init__", begun)
+    monkeypatch.setattr(Telling, "__init__", begun)
     with pytest.raises(KilledForMemoryError, match=r"low on memory; give runs more") as killed:
         run_plan(plan, made_site(tmp_path), ORIGIN, Heard())
-    assert killed.value.at_work == (plan.runs[0].key,)
+    assert killed.value.at_work == tuple(planned.key for planned in plan.runs[1:])
 
 
 def test_other_errors_of_tune_stay_as_they_are(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,13 @@ from ray.tune.search import Searcher
 from rich.console import Console
 from typer import Exit
 
-from sweeps.engine import launch
+from sweeps.engine import launch, plan_searcher
 from sweeps.engine import storage_fault as storage_faults
 from sweeps.engine.cli import REFUSED, ended
 from sweeps.engine.failures import StorageLostError
-from sweeps.engine.launch import PlanSearcher, run_plan
+from sweeps.engine.launch import run_plan
 from sweeps.engine.plan import make_plan
+from sweeps.engine.plan_searcher import PlanSearcher
 from sweeps.engine.records import Store
 from sweeps.engine.storage_fault import storage_fault
 from tests.sweeps.made_plans import Heard, made_job, made_site
@@ -46,7 +47,7 @@ def test_after_a_failure_no_run_is_given_out_if_the_storage_is_lost(
     def looked(_: Path) -> str:
         return fault
 
-    monkeypatch.setattr(launch, "storage_fault", looked)
+    monkeypatch.setattr(plan_searcher, "storage_fault", looked)
     jobs = {key: made_job(tmp_path, run_config(lam)) for key, lam in (("first", 0.1), ("second", 0.2))}
     searcher = PlanSearcher(jobs, {"first": (), "second": ()}, Heard())
     searcher.suggest("a")
@@ -56,7 +57,7 @@ def test_after_a_failure_no_run_is_given_out_if_the_storage_is_lost(
 
 
 def test_a_launch_that_loses_its_storage_says_so(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fitted(searcher: PlanSearcher, *_: object) -> None:
+    def fitted(searcher: PlanSearcher, *_: object, **__: object) -> None:
         searcher.lost = "/shared cannot be written: No space left on device"
 
     monkeypatch.setattr(launch, "fit", fitted)
