@@ -24,6 +24,7 @@ from typing import Annotated, Any
 import optuna
 import ray
 import typer
+from idle_runs import ORIGIN, PRINTS, leave_record, look
 from optuna.trial import BaseTrial
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
@@ -38,7 +39,7 @@ from search_spaces.spaces import mask_ratio
 from sweeps.engine.job import Job
 from sweeps.engine.launch import fit, ray_session
 from sweeps.engine.recording import Recording
-from sweeps.engine.records import Environment, Origin, Point, RunFolder, RunRecord, Store
+from sweeps.engine.records import Point, RunFolder, Store
 from sweeps.engine.run_watcher import RunWatcher
 from sweeps.engine.search import StudySearcher
 from sweeps.engine.search_asked import SAMPLERS, Sampler
@@ -50,8 +51,6 @@ from sweeps.engine.tracking_search import record_search
 from sweeps.engine.watch import Display
 
 SLOTS, WINDOW = 2, 100
-PRINTS = {"motionshapes": "0123456789abcdef"}
-ORIGIN = Origin(preset="laptop", git_commit="unknown")
 RECIPE = laptop("motionshapes")
 
 
@@ -130,27 +129,11 @@ def no_training(config: Mapping[str, Any]) -> None:
     accuracy = int(job.run.run_id()[:6], 16) / 0xFFFFFF
     steps, points = job.run.training.steps, list[Point]()
     for step in (steps // 4, steps // 2, steps):
-        points.append(Point(step=step, time_ms=time.time_ns() // 10**6, metrics={"val/accuracy": accuracy}))
+        points.append(look(step, accuracy))
         if step == steps:
-            RunFolder(job.folder).write_record(_record(job, points, accuracy))
+            leave_record(job, points, accuracy)
         judged = {"val_accuracy": accuracy} if config["judged"] else {}
         tune.report({"step": step, "points": [points[-1].model_dump()], "failed": False, **judged})
-
-
-def _record(job: Job, points: list[Point], accuracy: float) -> RunRecord:
-    return RunRecord(
-        run=job.run,
-        origin=job.origin,
-        fingerprint=PRINTS["motionshapes"],
-        environment=Environment(host="", device="cpu", versions={}),
-        started_ms=points[0].time_ms,
-        ended_ms=points[-1].time_ms,
-        train_seconds=0.0,
-        resumed_at=(),
-        history=tuple(points),
-        best_step=points[-1].step,
-        val_accuracy=accuracy,
-    )
 
 
 def search(trials: int, site: Site, sampler: Sampler) -> Spent:

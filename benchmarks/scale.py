@@ -3,12 +3,14 @@
   python benchmarks/scale.py                                     10, 100, 1,000 and 10,000 runs
   python benchmarks/scale.py 10000 --seconds 1 --slots 16        against the ideal of 625 s
   python benchmarks/scale.py 1000 --seconds 1 --slots 16 --alone   the same runs by Ray Tune alone
+  python benchmarks/scale.py 200 --reports 50                    what a report of a run at work costs its driver
 
 Everything is real but the training: the plan, Ray workers that are reused, runs that write a record and an evaluation
 of 1,000 episodes, MLflow in SQLite. Every size has a process of its own, whose memory is told.
 """
 
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -19,10 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-import numpy as np
 import ray
 import torch
 import typer
+from idle_runs import ORIGIN, PRINTS, leave_evaluations, leave_record, look
 from ray import tune
 from rich.console import Console
 from rich.table import Table as Printed
@@ -34,10 +36,10 @@ from search_spaces.table import Cell, Table
 from sweeps.engine.formats import markdown
 from sweeps.engine.job import Job
 from sweeps.engine.launch import fit, jobs_of
-from sweeps.engine.plan import Plan, asked, make_plan
+from sweeps.engine.plan import asked, make_plan
 from sweeps.engine.plan_searcher import PlanSearcher
 from sweeps.engine.recording import Recording
-from sweeps.engine.records import Environment, EvaluationRecord, Origin, Point, RunFolder, RunRecord, Store
+from sweeps.engine.records import Point, RunFolder, Store
 from sweeps.engine.results import collect
 from sweeps.engine.run_watcher import RunWatcher
 from sweeps.engine.site import DatasetEntry, Site
@@ -45,16 +47,13 @@ from sweeps.engine.telling import Telling
 from sweeps.engine.tracking import Tracking, prepare
 from sweeps.engine.watch import Display
 
-PRINT = "0123456789abcdef"
-PRINTS = {"motionshapes": PRINT}
-ORIGIN = Origin(preset="laptop", git_commit="unknown")
 EVALUATION = EvalConfig(episodes=1000)
 WINDOW = 100
 T = TypeVar("T")
 
 
 class Asked(NamedTuple):
-    """One line of the table."""
+    """One column of the table."""
 
     runs: int
     seconds: float
@@ -63,6 +62,8 @@ class Asked(NamedTuple):
     """Runs at a time: CPUs and GPUs declared to Ray."""
     tracked: bool
     alone: bool
+    reports: int
+    """That a run makes."""
 
 
 class Found(NamedTuple):
@@ -84,6 +85,10 @@ class Found(NamedTuple):
     """The plan again, where half of the runs lack their record, and its jobs."""
     report: float = float("nan")
     """Files to numbers, intervals and a table in Markdown."""
+    files: float = float("nan")
+    """KiB of a run in the storage, without weights."""
+    database: float = float("nan")
+    """KiB of a run in MLflow's database."""
 
 
 class Ends(PlanSearcher):
@@ -104,26 +109,18 @@ class Nobody:
     def finished(self, run_key: str, folder: RunFolder, *, failed: bool) -> None: ...
 
 
-def no_training(config: Mapping[str, Any], seconds: float) -> None:
-    """Waits, then leaves what a training leaves."""
+def no_training(config: Mapping[str, Any], seconds: float, reports: int) -> None:
+    """Waits and reports, then leaves what a training leaves."""
     job = Job.model_validate_json(config["job"])
-    time.sleep(seconds)
-    folder, step, now = RunFolder(job.folder), job.run.training.steps, time.time_ns() // 10**6
-    points = [Point(step=own, time_ms=now, metrics={"val/accuracy": 0.5}) for own in (step // 4, step // 2, step)]
-    for evaluation in job.missing:
-        correct = np.random.default_rng(int(job.run.run_id()[:8], 16)).binomial(5, 0.5, evaluation.episodes)
-        measured = EvaluationRecord(
-            run_id=job.run.run_id(), evaluation=evaluation, fingerprint=PRINT, accuracy=float(correct.mean() / 5),
-            ci95=0.01, per_class=dict.fromkeys("abcdefghijkl", 0.5), seconds=0.0, ended_ms=now, origin=ORIGIN,
-        )  # fmt: skip
-        folder.write_evaluation(evaluation.eval_id(job.run), measured, correct)
-    record = RunRecord(
-        run=job.run, origin=ORIGIN, fingerprint=PRINT, environment=Environment(host="", device="cpu", versions={}),
-        started_ms=now, ended_ms=now, train_seconds=seconds, resumed_at=(), history=tuple(points), best_step=step,
-        val_accuracy=0.5,
-    )  # fmt: skip
-    folder.write_record(record)
-    tune.report({"step": step, "points": [point.model_dump() for point in points], "failed": False})
+    for step in range(1, reports):
+        time.sleep(seconds / reports)
+        tune.report({"step": step, "points": [], "failed": False})
+    time.sleep(seconds / reports)
+    step = job.run.training.steps
+    looks = [look(own, 0.5) for own in (step // 4, step // 2, step)]
+    leave_evaluations(job)
+    leave_record(job, looks, 0.5)
+    tune.report({"step": step, "points": [point.model_dump() for point in looks], "failed": False})
 
 
 def cells(runs: int) -> tuple[Cell, ...]:
@@ -189,25 +186,31 @@ def swept(line: Asked, site: Site) -> Found:
     wanted = asked(table.cells, (0,))
     plan, planned = timed(lambda: make_plan(wanted, store, PRINTS))
     prepare(site.mlflow_uri())
+    needs = {planned.key: planned.needs for planned in plan.todo()}
     before, began, moments = peak_mib(), time.perf_counter(), list[float]()
     with Recording(Display(console)) as recording:
         told = RunWatcher(Display(console), Tracking(site.mlflow_uri()), recording, runs=line.runs, steps=1)
-        searcher = Ends(jobs_of(plan, site, ORIGIN), needs(plan), watcher := told if line.tracked else Nobody())
+        searcher = Ends(jobs_of(plan, site, ORIGIN), needs, watcher := told if line.tracked else Nobody())
         searcher.moments = moments
-        fit(searcher, site, Telling(watcher), trainable=partial(no_training, seconds=line.seconds))
+        fit(
+            searcher, site, Telling(watcher), trainable=partial(no_training, seconds=line.seconds, reports=line.reports)
+        )
     backlog, grown = time.perf_counter() - moments[-1], peak_mib() - before
     assert make_plan(wanted, store, PRINTS).complete(), "not every run came to its end"
     _, reported = timed(lambda: markdown(collect(table, (0,), store, PRINTS)))
     for own in plan.runs[len(plan.runs) // 2 :]:
         (own.folder.path / "run.json").unlink()
     _, resumed = timed(lambda: jobs_of(make_plan(wanted, store, PRINTS), site, ORIGIN))
-    found = Found(plan=planned, backlog=backlog, grown=grown, resume=resumed, report=reported)
+    found = Found(
+        plan=planned,
+        backlog=backlog,
+        grown=grown,
+        resume=resumed,
+        report=reported,
+        files=kib(store.root / "runs") / line.runs,
+        database=kib(Path(site.mlflow_uri().removeprefix("sqlite:///"))) / line.runs,
+    )
     return _paced(found, began, moments)
-
-
-def needs(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """By key, what a run needs first."""
-    return {planned.key: planned.needs for planned in plan.todo()}
 
 
 def _paced(found: Found, began: float, moments: list[float]) -> Found:
@@ -232,6 +235,12 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def kib(place: Path) -> float:
+    """Of a file, or of all files in a folder."""
+    paths = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in paths) / 1024
+
+
 def show(lines: Mapping[Asked, Found], console: Console) -> None:
     """A column for every size."""
     table = Printed(title="seconds, unless it says otherwise")
@@ -248,9 +257,12 @@ def show(lines: Mapping[Asked, Found], console: Console) -> None:
         "MiB that the driver grew": lambda _, found: found.grown,
         "the plan again, half of it recorded": lambda _, found: found.resume,
         "files to a table": lambda _, found: found.report,
+        "KiB a run in the storage": lambda _, found: found.files,
+        "KiB a run in MLflow": lambda _, found: found.database,
     }
     for name, value in rows.items():
-        table.add_row(name, *(f"{value(line, found):,.2f}" for line, found in lines.items()))
+        values = [value(line, found) for line, found in lines.items()]
+        table.add_row(name, *("" if math.isnan(own) else f"{own:,.2f}" for own in values))
     console.print(table)
 
 
@@ -260,10 +272,11 @@ def main(
     slots: Annotated[int, typer.Option(help="Runs at a time.")] = 2,
     tracked: Annotated[bool, typer.Option(help="Tell MLflow.")] = True,
     alone: Annotated[bool, typer.Option(help="Ray Tune alone, which is the plain reference.")] = False,
+    reports: Annotated[int, typer.Option(help="That a run makes.")] = 1,
     numbers: Annotated[bool, typer.Option("--json", help="Of one size, as JSON.")] = False,
 ) -> None:
     """Prints what each size takes."""
-    lines = [Asked(count, seconds, slots, tracked, alone) for count in runs or [10, 100, 1000, 10000]]
+    lines = [Asked(count, seconds, slots, tracked, alone, reports) for count in runs or [10, 100, 1000, 10000]]
     if numbers:
         (line,) = lines
         print(json.dumps(measured(line)))
@@ -273,7 +286,7 @@ def main(
 
 def in_own_process(line: Asked) -> Found:
     """Its memory is then that of this size."""
-    flags = ["--seconds", f"{line.seconds}", "--slots", f"{line.slots}", "--json"]
+    flags = ["--seconds", f"{line.seconds}", "--slots", f"{line.slots}", "--reports", f"{line.reports}", "--json"]
     flags += ["--tracked" if line.tracked else "--no-tracked", "--alone" if line.alone else "--no-alone"]
     command = [sys.executable, __file__, str(line.runs), *flags]
     made = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)

@@ -17,7 +17,8 @@ class Recording:
     """Makes calls one after the other, in the order in which they were given; leaving it waits for all of them.
 
     After the first that does not reach the store no further one is made: the files hold everything, and the end of the
-    sweep tries again. Left by an error, it makes none of those that wait.
+    sweep tries again. Left by an error, it makes none of those that wait. To be left before Ray is: where this thread
+    frees something of Ray's while it shuts down, Ray ends the whole process.
     """
 
     def __init__(self, display: Display) -> None:

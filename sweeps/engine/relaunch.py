@@ -34,10 +34,9 @@ def complete_plan(
         todo = plan.todo()
         steps = sum(planned.steps_left for planned in todo)
         try:
-            with Recording(display) as recording:
+            with ray_session(site), Recording(display) as recording:
                 watcher = RunWatcher(display, tracking, recording, runs=len(todo), steps=steps)
-                with ray_session(site):
-                    lost = run_plan(plan, site, origin, watcher)
+                lost = run_plan(plan, site, origin, watcher)
             losses += bool(lost)
             plan, words = after_launch(plan, compared(), tried, nodes_lost=bool(lost) and losses <= MOST_LOSSES)
             _tell(display, words)

@@ -59,10 +59,9 @@ def complete(searching: Searching, study: optuna.Study, points: int, display: Di
     while True:
         searcher = _searcher(searching, study, points)
         try:
-            with Recording(display) as recording:
+            with ray_session(prepared.site), Recording(display) as recording:
                 telling = Telling(_watcher(searching, study, points, display, recording))
-                with ray_session(prepared.site):
-                    fit(searcher, prepared.site, telling, _asha(searching), ahead=max(1, points // AHEAD))
+                fit(searcher, prepared.site, telling, _asha(searching), ahead=max(1, points // AHEAD))
             if searcher.lost:
                 raise StudyLostError(prepared.site.optuna_uri(), searcher.lost)
             return searcher
