@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -29,6 +30,8 @@ logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITIC
 _AHEAD = "TUNE_MAX_PENDING_TRIALS_PG"
 MOST_AHEAD = 200
 """As Ray has it for its own generators."""
+_REPORTS_PER_S = 50
+"""Of steps alone; of them a driver takes some hundreds a second (`benchmarks/scale.py --reports`)."""
 
 
 @contextmanager
@@ -77,10 +80,13 @@ def trainable(config: Mapping[str, Any]) -> None:
     """Ray's entry. An error of the run itself, which ``carry_out`` keeps in the run's folder, is not repeated; a death
     of the worker is Ray's to mend."""
     job = Job.model_validate_json(config["job"])
-    told = False
+    told, every, last = False, _seconds_between_reports(job.site), 0.0
 
     def tell(step: int, points: list[Point]) -> None:
-        nonlocal told
+        nonlocal told, last
+        if not points and step < job.run.training.steps and time.monotonic() - last < every:
+            return
+        last = time.monotonic()
         looks = [p.metrics["val/accuracy"] for p in points if p.step == step and "val/accuracy" in p.metrics]
         judged = {"val_accuracy": looks[-1]} if looks and config["judged"] else {}
         tune.report({"step": step, "points": [point.model_dump() for point in points], "failed": False, **judged})
@@ -93,6 +99,15 @@ def trainable(config: Mapping[str, Any]) -> None:
         told = True
     if not told:  # Tune prints a line for a trial that ends without a word, as where only tests were missing
         tell(job.run.training.steps, [])
+
+
+def _seconds_between_reports(site: Site) -> float:
+    """Of a run that has no new look to tell: as many runs as the cluster carries report ``_REPORTS_PER_S`` together."""
+    if not ray.is_initialized():
+        return 0.0
+    there = ray.cluster_resources()
+    wants = {"CPU": site.cpus_per_run, "GPU": site.gpus_per_run}
+    return min(there.get(what, 0.0) / want for what, want in wants.items() if want) / _REPORTS_PER_S
 
 
 def jobs_of(plan: Plan, site: Site, origin: Origin) -> dict[str, Job]:

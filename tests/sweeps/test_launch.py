@@ -19,6 +19,7 @@ from sweeps.engine.plan_searcher import PlanSearcher
 from sweeps.engine.records import Point, RunFolder, Store
 from sweeps.engine.site import BadRequest
 from sweeps.engine.telling import Telling
+from tests.sweeps.made_clock import Clock
 from tests.sweeps.made_plans import FIRST, Heard, made_cell, made_job, made_site, needing
 from tests.sweeps.made_records import ORIGIN, PRINTS, TRAIN, run_config, write_run
 
@@ -119,6 +120,28 @@ def test_only_points_of_a_search_are_judged_by_their_last_look_at_val(
     trainable({"job": made_job(tmp_path).model_dump_json(), "judged": judged})
     assert [report.get("val_accuracy") for report in told] == ([None, 0.4] if judged else [None, None])
     assert [Point.model_validate(point) for point in told[1]["points"]] == looks
+
+
+@pytest.mark.parametrize(("cpus", "steps"), [(2, [1, 2, 3, 4, 6]), (1000, [1, 3, 4, 6])])
+def test_runs_of_a_large_cluster_tell_of_mere_steps_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpus: int, steps: list[int]
+) -> None:
+    told, clock = list[dict[str, Any]](), Clock()
+    monkeypatch.setattr(tune, "report", told.append)
+    monkeypatch.setattr(launch, "time", clock)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": float(cpus)})
+    job = made_job(tmp_path, run_config(steps=6))
+    look = Point(step=3, time_ms=3, metrics={"val/accuracy": 0.3})
+
+    def carried_out(_: Job, tell: Tell) -> None:
+        for step, seconds, points in ((1, 1, []), (2, 1, []), (3, 1, [look]), (4, 30, []), (6, 1, [])):
+            clock.now += seconds
+            tell(step, points)
+
+    monkeypatch.setattr(launch, "carry_out", carried_out)
+    trainable({"job": job.model_dump_json(), "judged": False})
+    assert [report["step"] for report in told] == steps
 
 
 def made_trial(job: Job, status: str = Trial.TERMINATED, error_file: str | None = None, **last: Any) -> Any:
