@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeps.engine.tracking_health import awaited
-from tests.e2e.postgres import free_port
+from tests.e2e.postgres import Postgres, free_port
 from tests.e2e.sweeping import REPOSITORY
 
 ADMIN = "a-long-word-for-the-admin-0815"
@@ -85,3 +86,18 @@ def served(server: TrackingServer) -> Generator[TrackingServer]:
         yield server
     finally:
         server.kill()
+
+
+def recorded(database: Postgres, name: str) -> Counter[str]:
+    """Runs of each kind in MLflow's database of this name."""
+    rows = database.sql(name, "SELECT value, COUNT(*) FROM tags WHERE key = 'fsar.kind' GROUP BY value")
+    return Counter({kind: int(count) for kind, _, count in (row.partition("|") for row in rows)})
+
+
+def assert_once(database: Postgres, name: str) -> None:
+    """No run is there twice, none is unfinished, and no point of a metric is there twice."""
+    (counts,) = database.sql(name, "SELECT COUNT(*), COUNT(DISTINCT value) FROM tags WHERE key = 'fsar.key'")
+    assert len(set(counts.split("|"))) == 1, counts
+    assert database.sql(name, "SELECT DISTINCT status, lifecycle_stage FROM runs") == ["FINISHED|active"]
+    same = "SELECT run_uuid, key, step FROM metrics GROUP BY run_uuid, key, step HAVING COUNT(*) > 1"
+    assert database.sql(name, same) == []

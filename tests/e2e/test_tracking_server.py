@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,9 @@ from tests.e2e.mlflow_server import (
     STUDENT,
     TrackingServer,
     account,
+    assert_once,
     fsar,
+    recorded,
     served,
 )
 from tests.e2e.postgres import PASSWORD, Postgres, environment, postgres
@@ -189,20 +190,6 @@ def test_drivers_whose_server_or_database_is_killed_complete_the_record_when_lau
 def trials(database: Postgres) -> int:
     (count,) = database.sql("studies", "SELECT COUNT(*) FROM trials")
     return int(count)
-
-
-def recorded(database: Postgres, name: str) -> Counter[str]:
-    """Runs of each kind."""
-    rows = database.sql(name, "SELECT value, COUNT(*) FROM tags WHERE key = 'fsar.kind' GROUP BY value")
-    return Counter({kind: int(count) for kind, _, count in (row.partition("|") for row in rows)})
-
-
-def assert_once(database: Postgres, name: str) -> None:
-    (counts,) = database.sql(name, "SELECT COUNT(*), COUNT(DISTINCT value) FROM tags WHERE key = 'fsar.key'")
-    assert len(set(counts.split("|"))) == 1, counts
-    assert database.sql(name, "SELECT DISTINCT status, lifecycle_stage FROM runs") == ["FINISHED|active"]
-    same = "SELECT run_uuid, key, step FROM metrics GROUP BY run_uuid, key, step HAVING COUNT(*) > 1"
-    assert database.sql(name, same) == []
 
 
 def client(user: str = "admin", password: str = ADMIN) -> dict[str, str]:
