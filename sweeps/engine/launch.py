@@ -31,7 +31,7 @@ _AHEAD = "TUNE_MAX_PENDING_TRIALS_PG"
 MOST_AHEAD = 200
 """As Ray has it for its own generators."""
 _REPORTS_PER_S = 50
-"""Of steps alone; of them a driver takes some hundreds a second (`benchmarks/scale.py --reports`)."""
+"""Of steps alone; the bar that they move needs no more."""
 
 
 @contextmanager
