@@ -170,7 +170,7 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Trained], None]:
     """Replaces Ray in searches."""
 
     def replace(trained: Trained) -> None:
-        def fitted(searcher: StudySearcher, *_: object) -> None:
+        def fitted(searcher: StudySearcher, *_: object, **__: object) -> None:
             for i in range(10):
                 given = searcher.suggest(str(i))
                 if not isinstance(given, dict):
