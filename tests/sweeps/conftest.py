@@ -1,14 +1,17 @@
-"""Stores of results and of MLflow, and launches without Ray, for the tests of this folder."""
+"""Stores of results and of MLflow, launches without Ray and a display, for the tests of this folder."""
 
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from sweeps.engine.plan import Plan
 from sweeps.engine.records import Store
 from sweeps.engine.tracking import prepare
+from sweeps.engine.watch import Display
 from tests.sweeps.made_launch import Outcome, without_launch
 
 
@@ -37,3 +40,15 @@ def store(tmp_path: Path) -> Store:
 def plans(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[Plan]]:
     """Says what becomes of every run; gives the plans that were carried out."""
     return without_launch(monkeypatch)
+
+
+@pytest.fixture
+def output() -> io.StringIO:
+    """What ``display`` has shown."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def display(output: io.StringIO) -> Display:
+    """Not a terminal: lines instead of bars."""
+    return Display(Console(file=output, width=200))

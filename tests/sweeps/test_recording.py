@@ -4,22 +4,11 @@ import io
 import threading
 
 import pytest
-from rich.console import Console
 
 from sweeps.engine import recording
 from sweeps.engine.recording import Recording
 from sweeps.engine.tracking_connection import TrackingError
 from sweeps.engine.watch import Display
-
-
-@pytest.fixture
-def output() -> io.StringIO:
-    return io.StringIO()
-
-
-@pytest.fixture
-def display(output: io.StringIO) -> Display:
-    return Display(Console(file=output, width=200))
 
 
 def test_calls_are_made_in_order_beside_the_work_and_all_of_them_when_it_ends(display: Display) -> None:

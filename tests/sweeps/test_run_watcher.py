@@ -49,16 +49,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-@pytest.fixture
-def output() -> io.StringIO:
-    return io.StringIO()
-
-
-@pytest.fixture
-def display(output: io.StringIO) -> Display:
-    return Display(Console(file=output, width=200))
-
-
 @contextmanager
 def watching(
     display: Display, server: Server | None = None, *, runs: int = 2, steps: int = 200

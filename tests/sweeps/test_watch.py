@@ -17,16 +17,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-@pytest.fixture
-def output() -> io.StringIO:
-    return io.StringIO()
-
-
-@pytest.fixture
-def display(output: io.StringIO) -> Display:
-    return Display(Console(file=output, width=200))
-
-
 def test_counting_prints_plain_lines_now_and_then_and_the_last_one(
     display: Display, output: io.StringIO, clock: Clock
 ) -> None:
