@@ -13,11 +13,13 @@ def cosine(rows: Tensor, columns: Tensor, eps: float) -> Tensor:
     """
     rows, columns = wide(rows), wide(columns)
     with full_precision(rows.device):
+        # Dividing the products, not the vectors, spares a normalised copy of all features. The products come first, and
+        # with the fewer vectors on the left: both are faster on a CPU.
+        products = rows @ columns.mT if rows.shape[-2] <= columns.shape[-2] else (columns @ rows.mT).mT
         row_norms, column_norms = rows.norm(dim=-1), columns.norm(dim=-1)
         if eps == 0:
             row_norms, column_norms = row_norms.clamp_min(1e-12), column_norms.clamp_min(1e-12)
-        # Dividing the products, not the vectors, spares a normalised copy of all features.
-        return (rows @ columns.mT) / (row_norms.unsqueeze(-1) * column_norms.unsqueeze(-2) + eps)
+        return products / (row_norms.unsqueeze(-1) * column_norms.unsqueeze(-2) + eps)
 
 
 def frame_cosine(query: Tensor, support: Tensor, eps: float) -> Tensor:

@@ -55,5 +55,7 @@ def _path_sums(columns: Tensor) -> Tensor:
     weights = repeated * ((first / repeated).cumsum(0).mul_(2) - 1)
     # A product with a matrix of steps is faster still, but would be counted among the operations of the method.
     for column in others:
-        weights = column * torch.cat((weights[:1], weights[1:] + weights[:-1]))
+        stayed = column * weights
+        stayed[1:].addcmul_(column[1:], weights[:-1])
+        weights = stayed
     return weights.sum(0) + weights[:-1].sum(0)
