@@ -27,7 +27,6 @@ import typer
 from idle_runs import ORIGIN, PRINTS, leave_record, look
 from optuna.trial import BaseTrial
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler
 from rich.console import Console
 from rich.table import Table
 
@@ -49,6 +48,7 @@ from sweeps.engine.telling import Telling
 from sweeps.engine.tracking import Tracking, prepare
 from sweeps.engine.tracking_search import record_search
 from sweeps.engine.watch import Display
+from sweeps.engine.worker_choice import FirstWaitingAsha
 
 SLOTS, WINDOW = 2, 100
 RECIPE = laptop("motionshapes")
@@ -147,7 +147,7 @@ def search(trials: int, site: Site, sampler: Sampler) -> Spent:
     steps = RECIPE.few_shot(sgtm.baseline(RECIPE.backbone)).training.steps
     tracking = TimedTracking(uri)
     tracking.spent = spent
-    scheduler = ASHAScheduler(
+    scheduler = FirstWaitingAsha(
         time_attr="step",
         metric="val_accuracy",
         mode="max",

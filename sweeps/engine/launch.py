@@ -4,13 +4,14 @@ import logging
 import os
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import ray
 import ray.exceptions
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from sweeps.engine.asking import asks_of, nodes_lost
@@ -23,6 +24,7 @@ from sweeps.engine.records import Origin, Point, RunFolder
 from sweeps.engine.shipped_code import shipped_code
 from sweeps.engine.site import BadRequest, Site
 from sweeps.engine.telling import Telling, Watcher
+from sweeps.engine.worker_choice import FirstWaiting
 
 # Tune tells at length where its snapshot cannot be written, which nobody reads; a full storage is told by the sweep.
 logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
@@ -103,11 +105,16 @@ def trainable(config: Mapping[str, Any]) -> None:
 
 def _seconds_between_reports(site: Site) -> float:
     """Of a run that has no new look to tell: as many runs as the cluster carries report ``_REPORTS_PER_S`` together."""
+    return _slots(site) / _REPORTS_PER_S
+
+
+def _slots(site: Site) -> float:
+    """Runs that Ray's resources of now carry at a time; where GPUs are packed, at most. 0 without Ray."""
     if not ray.is_initialized():
         return 0.0
     there = ray.cluster_resources()
-    wants = {"CPU": site.cpus_per_run, "GPU": site.gpus_per_run}
-    return min(there.get(what, 0.0) / want for what, want in wants.items() if want) / _REPORTS_PER_S
+    wants = {"CPU": site.cpus_per_run, "GPU": 0.0 if site.pack_gpus else site.gpus_per_run}
+    return min((there.get(what, 0.0) / want for what, want in wants.items() if want), default=1.0)
 
 
 def jobs_of(plan: Plan, site: Site, origin: Origin) -> dict[str, Job]:
@@ -157,18 +164,25 @@ def fit(
     searcher: Searcher,
     site: Site,
     telling: Telling,
-    scheduler: Any = None,
+    scheduler: FIFOScheduler | None = None,
     trainable: Callable[[dict[str, Any]], None] = trainable,
     ahead: int = 1,
 ) -> None:
     """One Tuner. Its own snapshots are not used: the record is in the runs' folders. ``ahead``: runs that may ask a
-    cluster for resources before it has them, so that it grows by as many nodes at a time.
+    cluster for resources before it has them, so that it grows by as many nodes at a time; one machine does not grow:
+    there, all slots start at once and one run waits.
 
     Raises KilledForMemoryError where Ray's memory monitor kills a worker, which ends the Tuner instead of the trial.
     """
     tuner = tune.Tuner(
         tune.with_resources(trainable, partial(_resources, {"CPU": site.cpus_per_run, "GPU": site.gpus_per_run})),
-        tune_config=tune.TuneConfig(search_alg=searcher, num_samples=10**6, reuse_actors=True, scheduler=scheduler),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            num_samples=10**6,
+            reuse_actors=True,
+            scheduler=scheduler or FirstWaiting(),
+            max_concurrent_trials=int(_slots(site)) + 1 if site.ray == "local" else None,
+        ),
         run_config=tune.RunConfig(
             storage_path=str(site.storage / "tune"),
             verbose=0,
@@ -177,7 +191,7 @@ def fit(
         ),
     )
     try:
-        with _asking_ahead(1 if site.ray == "local" else min(ahead, MOST_AHEAD)):
+        with nullcontext() if site.ray == "local" else _asking_ahead(min(ahead, MOST_AHEAD)):
             tuner.fit()
     except RuntimeError as error:
         if isinstance(error.__cause__, ray.exceptions.OutOfMemoryError):

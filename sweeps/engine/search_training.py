@@ -1,10 +1,8 @@
 """Completing a study: Optuna proposes, Ray Tune trains, ASHA stops what lags behind."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import optuna
-from ray.tune.schedulers import ASHAScheduler
 
 from fsar_core.config import RunConfig
 from fsar_core.presets import Recipe
@@ -23,6 +21,7 @@ from sweeps.engine.search_study import done
 from sweeps.engine.sweep import opened_tracking, origin
 from sweeps.engine.telling import Telling
 from sweeps.engine.watch import Display
+from sweeps.engine.worker_choice import FirstWaitingAsha
 
 REDUCTION = 3
 """ASHA keeps the best third at every rung."""
@@ -97,13 +96,13 @@ def _watcher(
     return RunWatcher(display, opened_tracking(prepared), recording, runs=left + len(needs), steps=steps)
 
 
-def _asha(searching: Searching) -> Any:
+def _asha(searching: Searching) -> FirstWaitingAsha | None:
     """Rungs are optimiser steps, that is episodes seen, whatever T, M or method: points that cost more for a step are
     not stopped earlier. None: nothing is stopped."""
     training = searching.example.training
     if not searching.stopping:
         return None
-    return ASHAScheduler(
+    return FirstWaitingAsha(
         time_attr="step",
         metric="val_accuracy",
         mode="max",

@@ -26,16 +26,15 @@ class Telling(tune.Callback):
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
-        self.at_work: dict[str, None] = {}
-        """Keys of the runs that have started and not ended."""
+        self.at_work: dict[str, Job] = {}
+        """By key, the runs that have started and not ended."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune writes a copy of its callbacks to disk, which nobody reads; a watcher cannot be written."""
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        job = Job.model_validate_json(trial.config["job"])
-        self.at_work[trial.config["key"]] = None
+        self.at_work[trial.config["key"]] = job = _job(trial)
         self._watcher.started(trial.config["key"], job.run, steps_done(RunFolder(job.folder)))
 
     def on_trial_result(
@@ -47,26 +46,26 @@ class Telling(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         failed = bool(trial.last_result.get("failed"))
-        self.at_work.pop(trial.config["key"], None)
-        self._watcher.finished(trial.config["key"], _folder(trial), failed=failed)
+        job = self.at_work.pop(trial.config["key"], None) or _job(trial)
+        self._watcher.finished(trial.config["key"], RunFolder(job.folder), failed=failed)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.at_work.pop(trial.config["key"], None)
         if trial.status == Trial.ERROR:
-            folder = _folder(trial)
-            folder.write_failure(_death(trial, folder))
+            job = _job(trial)
+            folder = RunFolder(job.folder)
+            folder.write_failure(_death(trial, job, folder))
             self._watcher.finished(trial.config["key"], folder, failed=True)
 
 
-def _folder(trial: Trial) -> RunFolder:
-    return RunFolder(Job.model_validate_json(trial.config["job"]).folder)
+def _job(trial: Trial) -> Job:
+    return Job.model_validate_json(trial.config["job"])
 
 
-def _death(trial: Trial, folder: RunFolder) -> Failure:
+def _death(trial: Trial, job: Job, folder: RunFolder) -> Failure:
     """What Ray wrote of the last death; only Tune's last report knows the host."""
     error = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     last = error.rpartition("Failure # ")[2].partition("\n")[2].strip()
-    job = Job.model_validate_json(trial.config["job"])
     return failure_of_death(
         f"its worker died more often than the site's retries allow\n{last}".strip(),
         host=trial.last_result.get("hostname"),

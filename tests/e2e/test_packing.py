@@ -1,6 +1,7 @@
 """Runs that share GPUs, run out of memory or lose their node, on a real Ray with GPUs that are only declared."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 SMALL: dict[str, Any] = {"object_store_memory": 100 << 20}
 """Of a node."""
+SLOTS = 3
 FULL, WRONG, SLOW = 0.8, 0.9, 0.7
 """Values of ``lam`` that say what becomes of a run."""
 
@@ -126,6 +128,29 @@ def test_runs_share_gpus_by_memory_and_one_that_runs_out_of_it_gets_one_alone(
     failure = wrong.folder.failure()
     assert failure is not None
     assert (failure.kind, failure.attempts, len(givens(wrong.folder))) == ("bug", 1, 1)
+
+
+def brief(config: dict[str, Any]) -> None:
+    """Shorter than the start of its worker, which it names."""
+    job = Job.model_validate_json(config["job"])
+    workers = job.site.storage / "workers"
+    workers.mkdir(parents=True, exist_ok=True)
+    (workers / str(os.getpid())).touch()
+    time.sleep(0.2)
+    RunFolder(job.folder).write_record(train_record(job.run))
+    tune.report({"step": job.run.training.steps, "points": [], "failed": False})
+
+
+def test_slots_fill_with_runs_that_are_shorter_than_the_start_of_a_worker(
+    complete: Callable[[Site, list[float]], Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "fit", partial(launch.fit, trainable=brief))
+    ray.init(address="local", num_cpus=SLOTS, include_dashboard=False, log_to_driver=False)
+    try:
+        assert complete(site := made_site(tmp_path), [0.01 * i for i in range(1, 61)]).complete()
+    finally:
+        ray.shutdown()
+    assert len(list((site.storage / "workers").iterdir())) == SLOTS
 
 
 @pytest.fixture

@@ -231,18 +231,18 @@ def test_a_run_that_does_not_fit_this_machine_is_refused_instead_of_waiting(
 
 @pytest.mark.parametrize(
     ("cluster", "runs", "own", "told"),
-    [("local", 30, None, "1"), ("auto", 30, None, "30"), ("auto", 9999, None, "200"), ("auto", 30, "7", "7")],
+    [("local", 30, None, None), ("auto", 30, None, "30"), ("auto", 9999, None, "200"), ("auto", 30, "7", "7")],
 )
 def test_a_cluster_is_asked_for_as_many_runs_as_are_there_to_be_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: str, runs: int, own: str | None, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: str, runs: int, own: str | None, told: str | None
 ) -> None:
-    name, seen = "TUNE_MAX_PENDING_TRIALS_PG", list[str]()
+    name, seen = "TUNE_MAX_PENDING_TRIALS_PG", list[str | None]()
     monkeypatch.delenv(name, raising=False)
     if own:
         monkeypatch.setenv(name, own)
 
     def made(*_: object, **__: object) -> SimpleNamespace:
-        return SimpleNamespace(fit=lambda: seen.append(os.environ[name]))
+        return SimpleNamespace(fit=lambda: seen.append(os.environ.get(name)))
 
     monkeypatch.setattr(tune, "Tuner", made)
     site = made_site(tmp_path).model_copy(update={"ray": cluster})
