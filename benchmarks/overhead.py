@@ -1,6 +1,7 @@
-"""What a search costs per trial beyond training: Ray Tune, Optuna and MLflow around trainings that take no time.
+"""What a search costs per trial beyond training: Ray Tune, Optuna and MLflow around trainings that only wait.
 
-  python benchmarks/overhead.py                     10, 100 and 1,000 trials: about 5 minutes on two cores
+  python benchmarks/overhead.py                     10, 100 and 1,000 trials that take no time: about 5 minutes
+  python benchmarks/overhead.py 300 --seconds 1     trials of a second, while which the driver prepares the next
   python benchmarks/overhead.py 100 --sampler random --profile
 
 Everything is real but the training: the searcher with its study in SQLite, ASHA, Ray workers that are reused, two at a
@@ -73,6 +74,8 @@ class Spent:
     parts: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     """Of the clock, and of the CPU: of the thread that did it, of all threads for what has all of them."""
     ended: list[float] = field(default_factory=list[float])
+    trained: list[float] = field(default_factory=list[float])
+    """Seconds of the training of each."""
 
     @contextmanager
     def on(self, part: str, cpu: Callable[[], float] = time.thread_time) -> Generator[None]:
@@ -85,15 +88,17 @@ class Spent:
             self.parts[part] = (before[0] + time.perf_counter() - began, before[1] + cpu() - used)
 
     def window(self, first: int) -> float:
-        """Milliseconds per trial over ``WINDOW`` of them from the given one on."""
+        """Milliseconds per trial over ``WINDOW`` of them from the given one on, less those that its slot trained."""
         last = min(first + WINDOW, len(self.ended) - 1)
-        return 1000 * (self.ended[last] - self.ended[first]) / (last - first)
+        trained = sum(self.trained[first + 1 : last + 1]) / SLOTS
+        return 1000 * (self.ended[last] - self.ended[first] - trained) / (last - first)
 
 
 class TimedSearcher(StudySearcher):
     """The searcher with a clock."""
 
     spent: Spent
+    seconds_a_step: float
 
     def suggest(self, trial_id: str) -> Any:
         with self.spent.on("searcher: suggest"):
@@ -107,6 +112,7 @@ class TimedSearcher(StudySearcher):
         with self.spent.on("searcher: tell"):
             super().on_trial_complete(trial_id, result, error)
         self.spent.ended.append(time.perf_counter())
+        self.spent.trained.append(self.seconds_a_step * (result or {}).get("step", 0))
 
 
 class TimedTracking(Tracking):
@@ -123,12 +129,13 @@ class TimedTracking(Tracking):
             return super().record_run(store_key, folder)
 
 
-def no_training(config: Mapping[str, Any]) -> None:
+def no_training(config: Mapping[str, Any], seconds_a_step: float) -> None:
     """Tells three looks, as a training would, and writes the record. Its accuracy comes from the point alone."""
     job = Job.model_validate_json(config["job"])
     accuracy = int(job.run.run_id()[:6], 16) / 0xFFFFFF
     steps, points = job.run.training.steps, list[Point]()
-    for step in (steps // 4, steps // 2, steps):
+    for before, step in itertools.pairwise((0, steps // 4, steps // 2, steps)):
+        time.sleep((step - before) * seconds_a_step)
         points.append(look(step, accuracy))
         if step == steps:
             leave_record(job, points, accuracy)
@@ -136,8 +143,8 @@ def no_training(config: Mapping[str, Any]) -> None:
         tune.report({"step": step, "points": [points[-1].model_dump()], "failed": False, **judged})
 
 
-def search(trials: int, site: Site, sampler: Sampler) -> Spent:
-    """A search of so many trials in folders of its own."""
+def search(trials: int, site: Site, sampler: Sampler, seconds: float) -> Spent:
+    """A search of so many trials in folders of its own; ``seconds`` of each that nothing stops."""
     spent = Spent()
     uri = site.mlflow_uri()
     prepare(uri)
@@ -145,6 +152,7 @@ def search(trials: int, site: Site, sampler: Sampler) -> Spent:
     searcher = TimedSearcher(study, SPACE, RECIPE, trials, Store(site.storage), site, PRINTS, ORIGIN)
     searcher.spent = spent
     steps = RECIPE.few_shot(sgtm.baseline(RECIPE.backbone)).training.steps
+    searcher.seconds_a_step = seconds / steps
     tracking = TimedTracking(uri)
     tracking.spent = spent
     scheduler = FirstWaitingAsha(
@@ -159,7 +167,7 @@ def search(trials: int, site: Site, sampler: Sampler) -> Spent:
         with spent.on("fit, and MLflow's backlog at its end"), Recording(display := Display(Console())) as recording:
             watcher = RunWatcher(display, tracking, recording, runs=trials, steps=trials * steps)
             with spent.on("fit"):
-                fit(searcher, site, Telling(watcher), scheduler, no_training)
+                fit(searcher, site, Telling(watcher), scheduler, partial(no_training, seconds_a_step=seconds / steps))
         with spent.on("record_search, at the end"):
             record_search(Tracking(uri), study, "motionshapes", "Made by a benchmark.", {})
     assert len(counted(study)) == len(finished(study)) + len(stopped(study)) == trials
@@ -196,7 +204,7 @@ def show(found: Mapping[int, tuple[Spent, float]], console: Console) -> None:
         cells = [
             f"{spent.window(first % len(spent.ended)):.1f}" if n >= WINDOW else "" for n, (spent, _) in found.items()
         ]
-        table.add_row(f"fit, the {name} {WINDOW} trials", *cells)
+        table.add_row(f"fit, beyond training, the {name} {WINDOW} trials", *cells)
     table.add_row("plain Ray tasks", *(f"{1000 * seconds / trials:.1f}" for trials, (_, seconds) in found.items()))
     console.print(table)
 
@@ -208,6 +216,7 @@ def _both(spent: tuple[float, float] | None, trials: int) -> str:
 def main(
     trials: Annotated[list[int] | None, typer.Argument(help="Sizes of the searches; by default 10 100 1000.")] = None,
     sampler: Annotated[str, typer.Option(help=", ".join(SAMPLERS))] = "tpe",
+    seconds: Annotated[float, typer.Option(help="That a trial takes by itself, where it is not stopped.")] = 0.0,
     profile: Annotated[bool, typer.Option(help="Show where the driver's time goes.")] = False,
 ) -> None:
     """Prints what the parts take."""
@@ -223,7 +232,7 @@ def main(
             )
             with ray_session(site):
                 reference = plain_tasks(count)
-                work = partial(search, count, site, sampler_named(sampler))
+                work = partial(search, count, site, sampler_named(sampler), seconds)
                 found[count] = (profiled(work) if profile else work(), reference)
     show(found, console)
 

@@ -22,8 +22,9 @@ class RunWatcher:
         self._tracking, self._recording = tracking, recording
         self._expected, self._planned = steps, runs
         self._runs: dict[str, RunConfig] = {}
-        self._from: dict[str, int] = {}
         self._reached: dict[str, int] = {}
+        self._done = 0
+        """Steps, of all runs together, since they were first seen."""
         self._untold: dict[str, list[Point]] = {}
         self._told: dict[str, float] = {}
         self._shown = set[str]()
@@ -34,14 +35,13 @@ class RunWatcher:
             self._planned += 1
             self._expected += run.training.steps - step
         self._runs[run_key] = run
-        self._reached[run_key] = step
+        self._reach(run_key, step)
         self._told[run_key] = time.monotonic()
-        self._from.setdefault(run_key, step)
         self._at_work.add(run_key)
         self._show()
 
     def stepped(self, run_key: str, step: int, points: list[Point]) -> None:
-        self._reached[run_key] = max(step, self._reached[run_key])
+        self._reach(run_key, max(step, self._reached[run_key]))
         self._untold.setdefault(run_key, []).extend(points)
         if time.monotonic() - self._told[run_key] >= _TRACKED_EVERY_S:
             self._tell(run_key)
@@ -67,8 +67,11 @@ class RunWatcher:
             self._told[run_key] = time.monotonic()
             self._shown.add(run_key)
 
+    def _reach(self, run_key: str, step: int) -> None:
+        self._done += step - self._reached.get(run_key, step)
+        self._reached[run_key] = step
+
     def _show(self) -> None:
-        done = sum(self._reached[key] - self._from[key] for key in self._reached)
         counts = (len(self._finished), len(self._at_work), len(self.failed))
-        expected = max(self._expected, done)  # runs that points need first may be longer than what was planned
-        self._bar.update(done, expected, self._planned, *counts)
+        expected = max(self._expected, self._done)  # runs that points need first may be longer than what was planned
+        self._bar.update(self._done, expected, self._planned, *counts)

@@ -1,5 +1,6 @@
 """The verb ``--search N``: propose and train, compare the best from several seeds, learn, record, show."""
 
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ from sweeps.engine.search_study import done, finished, keeping_studies, open_stu
 from sweeps.engine.search_training import Searching, complete
 from sweeps.engine.site import BadRequest
 from sweeps.engine.watch import Display
+
+PROMOTED = 3
+"""One in so many points with a frozen backbone goes in front of the study."""
 
 
 def run_search(request: Request, space: Space, asked: SearchAsked, console: Console, *, dry_run: bool) -> bool:
@@ -144,14 +148,18 @@ def _opened(searching: Searching, asked: SearchAsked, name: str) -> optuna.Study
 
 
 def _cheap_first(searching: Searching, asked: SearchAsked, study: optuna.Study, points: int, display: Display) -> None:
-    """Points with a frozen backbone, in a study of their own; the best of them go in front of ``study``."""
-    cheap = replace(_cheap_form(searching), stopping=asked.stops(None))
+    """Points with a frozen backbone, in a study of their own; the best of them go in front of ``study``.
+
+    They take seconds, so that none is stopped unless ``asked`` says so: a ranking needs them at their end.
+    """
+    cheap = replace(_cheap_form(searching), stopping=asked.stopping is True)
     tried = _opened(cheap, asked, study_name(cheap))
     if len(done(tried)) < asked.cheap_first:
         refused = complete(cheap, tried, asked.cheap_first, display).refused
         if refused:
             display.console.print(f"{refused} points have no form with a frozen backbone", highlight=False)
-    promoted = promote(tried, study, points - len(done(study)))
+    best = math.ceil(len(done(tried)) / PROMOTED)
+    promoted = promote(tried, study, min(best, points - len(done(study))))
     words = f"with a frozen backbone {len(finished(tried))} of {len(done(tried))} points came to their end; "
     words += f"in front of the study go {promoted} of them"
     display.console.print(words, highlight=False)

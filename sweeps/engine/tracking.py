@@ -94,8 +94,7 @@ class Tracking:
             if record is None:
                 return self._record_failure(known, folder)
             known = self._find_or_create(store_key, record.run, record.started_ms)
-            self._fill(known, record, folder, training)
-            self.client.set_tag(known.run_id, "fsar.files", files)  # last: a driver killed before starts over
+            self._fill(known, record, folder, files, training)
             known.files, known.training, known.status = files, training, "FINISHED"
             known.new = False
             self._remember(folder, known)
@@ -225,12 +224,14 @@ class Tracking:
         created = create_run(self.client, self.experiment(_RUNS), own, run_name(run), started_ms)
         return replace(_seen(created), new=not created.data.metrics)
 
-    def _fill(self, known: _Known, record: RunRecord, folder: RunFolder, training: str) -> None:
-        """One batch for all values: MLflow looks at the run at every call."""
+    def _fill(self, known: _Known, record: RunRecord, folder: RunFolder, files: str, training: str) -> None:
+        """One batch for all values: MLflow looks at the run at every call. It is the last, and MLflow writes its tags
+        last: a driver killed before starts over."""
         run_id = known.run_id
         data = None if known.new else self.client.get_run(run_id).data
         metrics, settings = ({}, {}) if data is None else (data.metrics, data.params)
         values, own = self._measured(record, folder, metrics)
+        own["fsar.files"] = files
         missing: dict[str, str] = {}
         if known.training != training:
             names = {metric_name(name) for point in record.history for name in point.metrics}
@@ -243,9 +244,9 @@ class Tracking:
         for place, path in _evaluations(folder).items():
             self.client.log_artifact(run_id, str(path), "evaluations")
             self.client.log_artifact(run_id, str(folder.outcomes_path(*place)), "evaluations")
-        log(self.client, run_id, metrics=values, tags=own, params=missing)
         if known.status != "FINISHED":
             self.client.set_terminated(run_id, "FINISHED", end_time=record.ended_ms)
+        log(self.client, run_id, metrics=values, tags=own, params=missing)
 
     def _measured(
         self, record: RunRecord, folder: RunFolder, there: Mapping[str, float]

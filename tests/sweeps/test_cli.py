@@ -15,6 +15,8 @@ from sweeps.engine.job import Job
 from sweeps.engine.plan import Plan, PlannedRun
 from sweeps.engine.records import RunFolder
 from sweeps.engine.search import StudySearcher
+from sweeps.engine.site import Site
+from sweeps.engine.telling import Telling
 from sweeps.engine.tracking import Tracking, TrackingError
 from tests.sweeps.made_folder import files, launched, refusals, write_site, write_videos
 from tests.sweeps.made_launch import Outcome, succeed, without_ray
@@ -249,6 +251,27 @@ def test_searches_with_different_costs_that_share_a_cheap_study_exclude_each_oth
     (refused,) = inner
     assert refused.exit_code == 2
     assert "another driver runs" in refused.output
+
+
+def test_no_cheap_point_is_stopped_and_the_best_third_goes_in_front_of_the_study(
+    site: Path, searched: Callable[[Trained], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched(finish_point)
+    inner, stopping = search_training.fit, list[bool]()
+
+    def fitted(searcher: StudySearcher, own: Site, telling: Telling, scheduler: object, *, ahead: int) -> None:
+        stopping.append(scheduler is not None)
+        inner(searcher, own, telling, ahead=ahead)
+
+    monkeypatch.setattr(search_training, "fit", fitted)
+    result = launched(site, "--search", "3", "--finals", "0", "--cheap-first", "4")
+    assert result.exit_code == 0, result.output
+    words = "with a frozen backbone 4 of 4 points came to their end; in front of the study go 1 of them"  # paper's: there
+    assert words in " ".join(result.output.split())
+    assert stopping == [False, True]
+    again = launched(site, "--search", "4", "--finals", "0", "--cheap-first", "5", "--stopping")
+    assert "in front of the study go 0 of them" in " ".join(again.output.split())
+    assert stopping[2:] == [True, True]
 
 
 def test_fresh_and_a_search_exclude_each_other(site: Path) -> None:
