@@ -266,8 +266,8 @@ def test_no_cheap_point_is_stopped_and_the_best_third_goes_in_front_of_the_study
     monkeypatch.setattr(search_training, "fit", fitted)
     result = launched(site, "--search", "3", "--finals", "0", "--cheap-first", "4")
     assert result.exit_code == 0, result.output
-    words = "with a frozen backbone 4 of 4 points came to their end; in front of the study go 1 of them"  # paper's: there
-    assert words in " ".join(result.output.split())
+    words = "with a frozen backbone 4 of 4 points came to their end; in front of the study go 1 of them"
+    assert words in " ".join(result.output.split()), "of the two best one is the paper's setting, which is there"
     assert stopping == [False, True]
     again = launched(site, "--search", "4", "--finals", "0", "--cheap-first", "5", "--stopping")
     assert "in front of the study go 0 of them" in " ".join(again.output.split())
