@@ -114,7 +114,7 @@ def _slots(site: Site) -> float:
         return 0.0
     there = ray.cluster_resources()
     wants = {"CPU": site.cpus_per_run, "GPU": 0.0 if site.pack_gpus else site.gpus_per_run}
-    return min((there.get(what, 0.0) / want for what, want in wants.items() if want), default=1.0)
+    return min(there.get(what, 0.0) / want for what, want in wants.items() if want)
 
 
 def jobs_of(plan: Plan, site: Site, origin: Origin) -> dict[str, Job]:
