@@ -1,8 +1,9 @@
 """What KubeRay's custom resources may hold, as JSON schema.
 
-Written after the field reference of KubeRay 1.6 (group ray.io, version v1): names, types, allowed values. It is not the
-file that the operator installs, which is far longer: whole pods are part of that, and are held here against the schemas
-of Kubernetes itself. Unknown fields are faults, as under ``kubectl apply --validate=strict``.
+Written after the operator's types of KubeRay 1.6.2 (group ray.io, version v1), from which the file that it installs is
+generated, and compared with their generated reference field by field: names, types, which are required, allowed values.
+It is not that file itself, a megabyte of which most is pods: these are held against the schemas of Kubernetes.
+Unknown fields are faults, as under ``kubectl apply --validate=strict``.
 """
 
 from typing import Any
@@ -73,6 +74,7 @@ CLUSTER = fields(
     managedBy=MANAGER,
     rayVersion=TEXT,
     suspend=FLAG,
+    upgradeStrategy=fields(type={"enum": ["Recreate", "None"]}),
     workerGroupSpecs={"type": "array", "items": WORKERS},
 )
 JOB = fields(
@@ -87,7 +89,7 @@ JOB = fields(
     jobId=TEXT,
     managedBy=MANAGER,
     metadata=TEXTS,
-    preRunningDeadlineSeconds=COUNT,
+    preRunningDeadlineSeconds=COUNT | {"minimum": 1},
     rayClusterSpec=CLUSTER,
     runtimeEnvYAML=TEXT,
     shutdownAfterJobFinishes=FLAG,

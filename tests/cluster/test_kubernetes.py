@@ -12,6 +12,7 @@ import yaml
 
 from sweeps.engine.site import load_site
 from tests.cluster.kuberay import SCHEMAS
+from tests.cluster.kuberay_rules import faults
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "cluster" / "kubernetes"
@@ -66,6 +67,13 @@ def test_every_document_is_valid_to_the_last_field(document: dict[str, Any]) -> 
     check(document)
 
 
+@pytest.mark.parametrize(
+    "document", [own for _, own in DOCUMENTS if own["kind"] in SCHEMAS], ids=lambda own: own["kind"]
+)
+def test_the_operator_refuses_none_of_its_documents(document: dict[str, Any]) -> None:
+    assert faults(document) == []
+
+
 def misspelt(job: dict[str, Any]) -> None:
     job["spec"]["shutdownAfterJobFinish"] = True
 
@@ -89,6 +97,43 @@ def test_the_schemas_find_faults(damage: Callable[[dict[str, Any]], None]) -> No
     damage(job)
     with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
         check(job)
+
+
+HEAD = ("spec", "rayClusterSpec", "headGroupSpec")
+WORKERS = ("spec", "rayClusterSpec", "workerGroupSpecs", 0)
+REFUSED: dict[str, tuple[tuple[str | int, ...], Any]] = {
+    "name FSAR": (("metadata", "name"), "FSAR"),
+    "name " + "f" * 48: (("metadata", "name"), "f" * 48),
+    "one of rayClusterSpec and clusterSelector": (("spec", "rayClusterSpec"), None),
+    "ttlSecondsAfterFinished asks for shutdownAfterJobFinishes": (("spec", "shutdownAfterJobFinishes"), False),
+    "backoffLimit below 0": (("spec", "backoffLimit"), -1),
+    "activeDeadlineSeconds below 1": (("spec", "activeDeadlineSeconds"), 0),
+    "backoffLimit with a cluster that is there, or without a job": (("spec", "submissionMode"), "InteractiveMode"),
+    "SidecarMode has no submitter of its own": (("spec", "submissionMode"), "SidecarMode"),
+    "enableK8sTokenAuth in a RayJob": (("spec", "rayClusterSpec", "authOptions", "enableK8sTokenAuth"), True),
+    "a group without containers": ((*WORKERS, "template", "spec", "containers"), []),
+    "resources twice": ((*HEAD, "resources"), {"CPU": "1"}),
+    "labels in rayStartParams": ((*WORKERS, "rayStartParams", "labels"), "a=b"),
+    "restartPolicy under the autoscaler's version 2": ((*WORKERS, "template", "spec", "restartPolicy"), "Always"),
+    "minReplicas, maxReplicas": ((*WORKERS, "minReplicas"), 5),
+    "idleTimeoutSeconds of a group": (("spec", "rayClusterSpec", "autoscalerOptions", "version"), "v1"),
+    "tokens ask for Ray 2.52 or later": (("spec", "rayClusterSpec", "rayVersion"), "2.51.1"),
+    "RAY_REDIS_ADDRESS without gcsFaultToleranceOptions": (
+        (*HEAD, "template", "spec", "containers", 0, "env"),
+        [{"name": "RAY_REDIS_ADDRESS", "value": "redis:6379"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_what_the_operator_refuses_is_found(fault: str) -> None:
+    (job,) = yaml.safe_load_all((FOLDER / "rayjob.yaml").read_text())
+    (*path, last), value = REFUSED[fault]
+    place = job
+    for key in path:
+        place = place[key]
+    place[last] = value
+    assert faults(job) == [fault]
 
 
 @pytest.mark.parametrize("spec", pods().values(), ids=pods())
