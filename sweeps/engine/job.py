@@ -138,7 +138,8 @@ class _Training:
         self._resumed_at = [*kept.resumed_at, *([self._state.step] if found else [])]
         start.step = self._state.step
         _log.info("%s at step %d of %d", "goes on" if found else "begins", self._state.step, job.run.training.steps)
-        self._began = self._saved = self._told = time.monotonic()
+        self._began = self._saved = self._told = self._reported = time.monotonic()
+        self._longest_step = 0.0
         self._untold = list(self._history)
 
     def finish(self) -> RunRecord:
@@ -166,6 +167,7 @@ class _Training:
 
     def _report(self, progress: Progress, state: TrainState) -> None:
         now, self._start.step = time.monotonic(), progress.step
+        self._longest_step = max(self._longest_step, now - self._reported)
         looked = progress.val_accuracy is not None
         if looked or progress.step == 1:
             metrics = {f"train/{name}": loss for name, loss in progress.losses.items()} | {"train/lr": progress.lr}
@@ -175,12 +177,14 @@ class _Training:
             point = Point(step=progress.step, time_ms=now_ms(), metrics=metrics)
             self._history.append(point)
             self._untold.append(point)
-        if looked or now - self._saved > self._job.site.checkpoint_seconds:
+        # Another step could end too late: what a kill takes shall be no more than the site's time.
+        if looked or now - self._saved + self._longest_step > self._job.site.checkpoint_seconds:
             self._save(state)
-            self._saved = time.monotonic()
+            self._saved, self._longest_step = time.monotonic(), 0.0
         if looked or now - self._told > _TELL_EVERY_S:
             self._tell(progress.step, self._untold)
             self._untold, self._told = [], now
+        self._reported = time.monotonic()
 
     def _save(self, state: TrainState) -> None:
         kept = _Kept(

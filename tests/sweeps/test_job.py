@@ -2,12 +2,16 @@
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from fsar_core.checkpoint import latest_checkpoint, selected_weights
+from fsar_core.config import Training
 from fsar_core.methods import sgtm
+from fsar_core.train import Progress, Report, TrainState, train
 from sweeps.engine import job as jobs
 from sweeps.engine.failures import Failure
 from sweeps.engine.job import Job, carry_out
@@ -117,6 +121,36 @@ def test_a_killed_job_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path: 
     own, theirs = weights(job), weights(whole)
     assert own.keys() == theirs.keys()
     assert all(torch.equal(own[name], theirs[name]) for name in own)
+
+
+@pytest.mark.parametrize("step_s", [0.3, 0.4, 2.5])
+def test_between_checkpoints_is_no_more_work_than_the_site_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_s: float
+) -> None:
+    """Of steps that take longer by themselves, one."""
+    steps, allowed = 12, 1.0
+    now, saved = 0.0, [0]
+
+    def slow_train(state: TrainState, clips: Any, selecting: Any, execution: Any, report: Report) -> None:
+        def stepped(progress: Progress, state: TrainState) -> None:
+            nonlocal now
+            now += step_s
+            report(progress, state)
+
+        train(state, clips, selecting, execution, stepped)
+
+    def save(state: TrainState, root: Path, caller: object) -> None:
+        saved.append(state.step)
+
+    monkeypatch.setattr(jobs, "train", slow_train)
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(TrainState, "save", save)
+    run = tiny.run()
+    job = job_of(tmp_path, run.model_copy(update={"training": Training(steps=steps, val_every=steps)}))
+    site = job.site.model_copy(update={"checkpoint_seconds": allowed})
+    with pytest.raises(RuntimeError, match="no checkpoint any more"):
+        carry_out(job.model_copy(update={"site": site}), silent)
+    assert saved == [*range(0, steps, max(1, int(allowed / step_s))), steps]
 
 
 def test_a_job_killed_between_training_and_measuring_does_not_train_again(
