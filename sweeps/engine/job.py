@@ -177,10 +177,11 @@ class _Training:
             point = Point(step=progress.step, time_ms=now_ms(), metrics=metrics)
             self._history.append(point)
             self._untold.append(point)
-        # Another step could end too late: what a kill takes shall be no more than the site's time.
-        if looked or now - self._saved + self._longest_step > self._job.site.checkpoint_seconds:
+        # A kill shall take no more than the site's time, also where the next step takes twice as long as the others.
+        if looked or now - self._saved + 2 * self._longest_step > self._job.site.checkpoint_seconds:
             self._save(state)
             self._saved, self._longest_step = time.monotonic(), 0.0
+            _log.info("checkpoint of step %d saved in %.2f s", state.step, self._saved - now)
         if looked or now - self._told > _TELL_EVERY_S:
             self._tell(progress.step, self._untold)
             self._untold, self._told = [], now
@@ -195,7 +196,6 @@ class _Training:
             resumed_at=tuple(self._resumed_at),
         )
         state.save(self._folder.checkpoints, kept.model_dump(mode="json"))
-        _log.info("checkpoint of step %d saved", state.step)
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began

@@ -15,7 +15,7 @@ from sweeps.engine.run_log import LOG
 
 _STARTED = re.compile(r"started on .*, process (\d+), code")
 _BEGAN = re.compile(r"(?:begins|goes on) at step (\d+) of")
-_SAVED = re.compile(r"^(\S+ \S+)Z .*checkpoint of step (\d+) saved", re.MULTILINE)
+_SAVED = re.compile(r"^(\S+ \S+)Z .*checkpoint of step (\d+) saved in (\S+) s$", re.MULTILINE)
 _TRAINED = re.compile(r"trained in \d+ s")
 
 
@@ -31,7 +31,8 @@ class Work:
     step: int
     """Of the newest checkpoint, 0 without any."""
     saved_at: float
-    """Unix time of the newest checkpoint; without any, of the first line of this start."""
+    """Unix time from which on nothing is saved: of the log's newest line, which says that the newest checkpoint is
+    written; before the first of this start, that it began or has done a step."""
 
 
 def works(storage: Path) -> list[Work]:
@@ -45,16 +46,12 @@ def _work(folder: Path) -> Work | None:
     checkpoint = latest_checkpoint(folder / "checkpoints")
     if not pid or not _BEGAN.search(last):
         return None
-    try:
-        saved_at = 0.0 if checkpoint is None else checkpoint.stat().st_mtime
-    except FileNotFoundError:
-        return _work(folder)  # a newer one has taken its place
     return Work(
         key=folder.name,
         pid=int(pid),
         saved=len(_SAVED.findall(last)),
         step=0 if checkpoint is None else checkpoint_step(checkpoint),
-        saved_at=saved_at or (folder / LOG).stat().st_mtime,
+        saved_at=(folder / LOG).stat().st_mtime,
     )
 
 
@@ -72,9 +69,14 @@ def intervals(folder: Path) -> list[tuple[float, int]]:
     """Between two checkpoints of one start of a training: seconds, full ones, and optimiser steps."""
     found: list[tuple[float, int]] = []
     for start in _BEGAN.split((folder / LOG).read_text())[2::2]:
-        saved = [(datetime.fromisoformat(when), int(step)) for when, step in _SAVED.findall(start)]
+        saved = [(datetime.fromisoformat(when), int(step)) for when, step, _ in _SAVED.findall(start)]
         found += [((then - now).total_seconds(), last - first) for (now, first), (then, last) in pairwise(saved)]
     return found
+
+
+def saving(folder: Path) -> list[float]:
+    """How many seconds each checkpoint of a training took."""
+    return [float(seconds) for _, _, seconds in _SAVED.findall((folder / LOG).read_text())]
 
 
 @dataclass(frozen=True)

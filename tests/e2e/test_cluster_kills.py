@@ -13,7 +13,7 @@ import pytest
 from sweeps.engine.records import RunRecord
 from sweeps.engine.search_study import KEY, TWIN
 from tests.e2e import longer_sweep
-from tests.e2e.killed_work import Lost, Work, begun_at, ends, intervals, lost, times_trained, works
+from tests.e2e.killed_work import Lost, Work, begun_at, ends, intervals, lost, saving, times_trained, works
 from tests.e2e.mlflow_server import TrackingServer, assert_once, recorded, served
 from tests.e2e.postgres import Postgres, environment, postgres
 from tests.e2e.ray_cluster import Nodes, ray_cluster
@@ -24,9 +24,11 @@ pytestmark = [
     pytest.mark.timeout(1500),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
-CHECKPOINT_S = 1.0
+CHECKPOINT_S = 2.0
 LOGGED_S = 1.0
 """Of a time in a log, at most so much is cut off."""
+NOTICED_S = 0.3
+"""Until a death is noticed, and of a step that takes longer than those before it: the cores are shared by all."""
 ROWS = 1 + len(longer_sweep.WEIGHTS)
 SWEEP = {"training": ROWS, "cell": 2 * ROWS, "table": 1}
 POINTS = 5
@@ -192,11 +194,13 @@ def test_no_kill_takes_more_than_one_interval_between_checkpoints(
     record_testsuite_property("repeated", seconds)
     assert len(seconds["node"]) == 1
     assert 1 <= len(seconds["driver"]) <= 2
-    met = [own for folder in finished(sweep.place) for own in intervals(folder) if own[1] > 1]
-    # A checkpoint is saved with the first step that ends after the site's time: the last step comes on top of it.
-    assert median(length * (steps - 1) / steps for length, steps in met) <= CHECKPOINT_S + LOGGED_S
-    longest = max(length for length, _ in met)
-    assert all(0 < own <= max(longest, CHECKPOINT_S) + LOGGED_S for took in seconds.values() for own in took), seconds
+    pauses = [own for folder in finished(sweep.place) for own in saving(folder)]
+    lengths = [length for folder in finished(sweep.place) for length, steps in intervals(folder) if steps > 1]
+    record_testsuite_property("saving", sorted(pauses))
+    # A checkpoint is saved before the step that would end later than the site allows; while it is, nothing is trained.
+    assert median(lengths) <= CHECKPOINT_S + LOGGED_S
+    most = CHECKPOINT_S + max(pauses) + NOTICED_S
+    assert all(0 < own <= most for took in seconds.values() for own in took), seconds
 
 
 @pytest.fixture(scope="module")
