@@ -87,7 +87,7 @@ def _of_branch(branch: Branch, finished: Sequence[FrozenTrial]) -> BranchImporta
 
 def _why_not(points: int, branch: Branch, names: Sequence[str], values: set[float]) -> str:
     if points < LEAST:
-        return f"{points} finished points, and fewer than {LEAST} say nothing about {', '.join(branch.own)}"
+        return f"{points} finished, and fewer than {LEAST} points say nothing about {', '.join(branch.own)}"
     if len(values) < 2:
         return f"all {points} finished points have one accuracy"
     if len(names) < 2:

@@ -57,7 +57,7 @@ def test_parameters_of_a_branch_are_measured_within_it() -> None:
 def test_too_few_finished_points_say_so() -> None:
     (branch,) = of(make_study(LEAST - 1, plain))
     assert not branch.importances
-    assert branch.why_not == "6 finished points, and fewer than 8 say nothing about region, masked, lambda"
+    assert branch.why_not == "6 finished, and fewer than 8 points say nothing about region, masked, lambda"
 
 
 def test_one_parameter_has_no_share() -> None:
