@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from html import escape
 
 from rich.console import Console, Group
 from rich.table import Table as RichTable
@@ -44,8 +45,11 @@ def markdown_table(words: Grid) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """No mark-up and no line break comes from a name."""
-    return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", " ".join(text.split()))
+    """No mark-up and no line break comes from a name.
+
+    ``<`` becomes an entity: MLflow's pages know no escape for it, and lose the mark-up of a table that stands below.
+    """
+    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", escape(" ".join(text.split()), quote=False))
 
 
 def terminal(result: TableResult, width: int) -> Group:

@@ -21,6 +21,8 @@ LINKS = 1500
 """Characters that are left free for links to the files."""
 _FEWEST_ROWS = 5
 _ANY_LENGTH = 10**9
+_LEFT = ":--"
+_RULE = f"| {_LEFT} "
 
 
 def page(
@@ -54,8 +56,16 @@ def _cut(text: str, room: int) -> str:
     if len(text) <= room:
         return text
     end = "\n\nThe rest stands in page.md.\n"
-    kept = text[: room - len(end)]
-    return kept[: kept.rfind("\n")] + end
+    lines = text.splitlines()
+    whole = text.count("\n", 0, room - len(end))
+
+    def stands_alone(line: int) -> bool:
+        """Says nothing without what comes below: a heading, or the head of a table."""
+        return lines[line][:1] in ("", "#") or any(below.startswith(_RULE) for below in lines[line : line + 2])
+
+    while whole and stands_alone(whole - 1):
+        whole -= 1
+    return "\n".join(lines[:whole]) + end
 
 
 def _ranking(study: optuna.Study, lessons: Lessons, rows: int) -> str:
@@ -130,7 +140,7 @@ def _list(head: str, lines: Sequence[str]) -> str:
 
 def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     escaped: Callable[[str], str] = escape_markdown
-    rows = [heads, [":--", *("--:" for _ in heads[1:])], *lines]
+    rows = [heads, [_LEFT, *("--:" for _ in heads[1:])], *lines]
     text = "\n".join(
         f"| {' | '.join(row if i == 1 else [escaped(part) for part in row])} |" for i, row in enumerate(rows)
     )

@@ -24,6 +24,8 @@ from sweeps.engine.results import TableResult, collect
 from sweeps.engine.tracking import Tracking, prepare
 from tests.sweeps.made_records import PRINTS, fill, ratio_table
 
+TITLE = "Mask ratio, p < 0.05 & p > 0.01, *, a_b_c | d"
+"""With what the pages would take for mark-up."""
 _UP_S = 120
 _FLAGS = (
     "--no-sandbox",
@@ -90,6 +92,8 @@ def test_the_parent_run_shows_every_number_of_the_table(pages: Pages, browser: B
             assert f"{100 * (cell.accuracy or 0):.1f} ± {100 * (cell.ci95 or 0):.1f}" in shown
         assert pages.result.fingerprints["motionshapes"] in shown
         assert "not comparable with motionshapes" in shown
+        assert TITLE in shown
+        expect(page.locator("table td", has_text="OTAM, 15% masked").first).to_be_visible()
     finally:
         page.close()
 
@@ -156,7 +160,7 @@ def test_the_artifact_page_shows_the_plot(pages: Pages, browser: Browser) -> Non
 
 
 def _log_a_table(uri: str, store: Store) -> tuple[TableResult, str, str, str, str]:
-    table = ratio_table()
+    table = ratio_table().model_copy(update={"title": TITLE})
     fill(store, table)
     result = collect(table, (0, 1), store, PRINTS)
     prepare(uri)

@@ -55,6 +55,17 @@ def test_a_section_that_is_too_long_is_cut_at_a_line_with_a_word() -> None:
     assert text.endswith("a line\n\nThe rest stands in page.md.\n")
 
 
+@pytest.mark.parametrize("room", range(700, 2200, 30))
+def test_a_page_is_never_cut_below_a_heading_or_the_head_of_a_table(room: int) -> None:
+    study, space = make_study(12, cost=True), made_space()
+    text = page(study, space, learn(study, space), room=room)
+    *kept, _, end = text.splitlines()
+    assert len(text) <= room
+    assert end == "The rest stands in page.md."
+    assert kept[-1]
+    assert not kept[-1].startswith(("#", "| :--", "| trial |", "| parameter |"))
+
+
 def test_files_hold_every_point_and_equal_studies_give_equal_bytes() -> None:
     space = made_space()
     files = [search_files(study, space, learn(study, space)) for study in (make_study(12, cost=True),) * 2]
