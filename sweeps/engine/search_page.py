@@ -56,7 +56,7 @@ def _cut(text: str, room: int) -> str:
     if len(text) <= room:
         return text
     end = "\n\nThe rest stands in page.md.\n"
-    lines = text.splitlines()
+    lines = text.split("\n")
     whole = text.count("\n", 0, room - len(end))
 
     def stands_alone(line: int) -> bool:
