@@ -177,8 +177,7 @@ class _Training:
             point = Point(step=progress.step, time_ms=now_ms(), metrics=metrics)
             self._history.append(point)
             self._untold.append(point)
-        # A kill shall take no more than the site's time, also where the next step takes twice as long as the others.
-        if looked or now - self._saved + 2 * self._longest_step > self._job.site.checkpoint_seconds:
+        if looked or self._due(now):
             self._save(state)
             self._saved, self._longest_step = time.monotonic(), 0.0
             _log.info("checkpoint of step %d saved in %.2f s", state.step, self._saved - now)
@@ -186,6 +185,12 @@ class _Training:
             self._tell(progress.step, self._untold)
             self._untold, self._told = [], now
         self._reported = time.monotonic()
+
+    def _due(self, now: float) -> bool:
+        """So that a kill takes no more than the site's time, also where the next step takes twice as long as others;
+        but not more often than twice in that time."""
+        allowed = self._job.site.checkpoint_seconds
+        return now - self._saved > allowed - min(2 * self._longest_step, allowed / 2)
 
     def _save(self, state: TrainState) -> None:
         kept = _Kept(
