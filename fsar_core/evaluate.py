@@ -35,6 +35,7 @@ class Evaluation:
     """A measurement. ``ci95`` is 1.96 * sd / sqrt(episodes), the literature's "±": it covers the draw of episodes."""
 
     accuracy: float
+    """Share of all queries, exact: as many right answers give the same number, however they lie in the episodes."""
     ci95: float
     correct: np.ndarray
     """(episodes,) uint16, queries answered correctly."""
@@ -115,7 +116,7 @@ def evaluate_episodes(
     total = np.bincount(asked.ravel(), minlength=len(source.labels))
     hits = np.bincount(asked.ravel(), weights=right.ravel(), minlength=len(source.labels))
     return Evaluation(
-        accuracy=float(accuracies.mean()),
+        accuracy=float(right.mean()),
         ci95=float(1.96 * accuracies.std(ddof=1) / np.sqrt(len(episodes))) if len(episodes) > 1 else 0.0,
         correct=right.sum(1).astype(np.uint16),
         queries=right.shape[1],

@@ -75,14 +75,16 @@ def _of_branch(branch: Branch, finished: Sequence[FrozenTrial]) -> BranchImporta
     trials = sorted((t for t in finished if t.number in branch.numbers), key=lambda trial: trial.number)
     space = common(trials)
     names = [name for name in space if len({trial.params[name] for trial in trials}) > 1]
-    why_not = _why_not(len(trials), branch, names, {accuracy(trial) for trial in trials})
+    why_not = _why_not(len(trials), branch, names, {_accuracy(trial) for trial in trials})
     if why_not:
         return BranchImportance(branch.where, len(trials), (), why_not)
     points = [_plain(trial, {name: space[name] for name in names}) for trial in trials]
     found = [one for measure in MEASURES for one in _measured(measure, points, names)]
+    if not found:
+        why_not = f"no parameter tells {len(trials)} finished points apart"
     means = {name: sum(one.share for one in found if one.parameter == name) for name in names}
     found.sort(key=lambda one: (-means[one.parameter], one.parameter, MEASURES.index(one.measure)))
-    return BranchImportance(branch.where, len(trials), tuple(found))
+    return BranchImportance(branch.where, len(trials), tuple(found), why_not)
 
 
 def _why_not(points: int, branch: Branch, names: Sequence[str], values: set[float]) -> str:
@@ -126,12 +128,18 @@ def _evaluator(measure: Measure, trees: int, seed: int) -> BaseImportanceEvaluat
 def _shares(
     evaluator: BaseImportanceEvaluator, points: Sequence[FrozenTrial], names: Sequence[str]
 ) -> NDArray[np.float64] | None:
-    """None where the draw says nothing: all accuracies equal, or no parameter stands out at all."""
+    """None where the draw says nothing: all accuracies equal, no tree of fANOVA that tells points apart, or no
+    parameter that stands out at all."""
     if _says_nothing([cast(float, point.value) for point in points], evaluator):
         return None
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     study.add_trials(points)
-    found = evaluator.evaluate(study, params=list(names))
+    try:
+        found = evaluator.evaluate(study, params=list(names))
+    except RuntimeError as error:
+        if "zero total variance" not in str(error):
+            raise
+        return None
     raw = np.array([float(found[name]) for name in names])
     return raw / raw.sum() if raw.sum() > 0 else None
 
@@ -147,4 +155,9 @@ def _says_nothing(values: Sequence[float], evaluator: BaseImportanceEvaluator) -
 def _plain(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> FrozenTrial:
     """The point with accuracy as its one value."""
     params = {name: trial.params[name] for name in space}
-    return create_trial(params=params, distributions=dict(space), value=accuracy(trial))
+    return create_trial(params=params, distributions=dict(space), value=_accuracy(trial))
+
+
+def _accuracy(trial: FrozenTrial) -> float:
+    """Equal where two differ by rounding alone: fANOVA stops at such a pair, PED-ANOVA takes it for a best third."""
+    return round(accuracy(trial), 9)

@@ -1,12 +1,15 @@
 """Measurements: the table of features gives what the plain way gives, and the numbers are those of a loop."""
 
 from dataclasses import dataclass
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
+from fsar_core import evaluate as evaluation
 from fsar_core.config import EvalConfig
 from fsar_core.data.clip_source import ClipSource
 from fsar_core.data.episodes import EpisodeList, fixed_episodes
@@ -143,6 +146,24 @@ def test_accuracy_interval_and_outcomes_are_those_of_a_loop() -> None:
     assert result.queries == 8
     assert result.correct.dtype == np.uint16
     assert result.correct.tolist() == [round(own * 8) for own in loop.accuracies]
+
+
+@pytest.mark.parametrize("right", [142, 143, 277])
+def test_as_many_right_answers_give_the_same_accuracy_wherever_they_lie(
+    monkeypatch: pytest.MonkeyPatch, right: int
+) -> None:
+    """Else a later look could win a tie by rounding."""
+    method, source = built(tiny.METHODS["sgtm"]), tiny.clips("test")
+    listed = episodes(source, shot=1, queries=3, count=25)
+    labels = torch.from_numpy(listed.labels)
+    found: set[float] = set()
+    for seed in range(20):
+        hit = torch.zeros(25 * 12, dtype=torch.bool)
+        hit[torch.randperm(25 * 12, generator=torch.Generator().manual_seed(seed))[:right]] = True
+        answers = torch.where(hit.view(25, 12), labels, (labels + 1) % 4)
+        monkeypatch.setattr(evaluation, "cached_logits", Mock(return_value=one_hot(answers, 4).float()))
+        found.add(evaluate_episodes(method, source, listed, CPU).accuracy)
+    assert found == {right / (25 * 12)}
 
 
 def test_the_accuracy_of_each_class_is_that_of_a_loop() -> None:

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, create_trial
 
 from sweeps.engine.search_branches import branches, common
 from sweeps.engine.search_importance import LEAST, MEASURES, BranchImportance, importances
-from sweeps.engine.search_study import finished, points
+from sweeps.engine.search_study import KEY, finished, points
 from tests.sweeps.made_studies import conditional, make_study, plain
 
 
@@ -58,6 +58,28 @@ def test_too_few_finished_points_say_so() -> None:
     (branch,) = of(make_study(LEAST - 1, plain))
     assert not branch.importances
     assert branch.why_not == "6 finished, and fewer than 8 points say nothing about region, masked, lambda"
+
+
+def made_of(*made: tuple[dict[str, float], float]) -> optuna.Study:
+    """Of points as they stand here: parameters and accuracy."""
+    study = optuna.create_study(direction="maximize")
+    for number, (params, value) in enumerate(made):
+        space: dict[str, BaseDistribution] = {name: FloatDistribution(0, 1) for name in params}
+        study.add_trial(create_trial(params=params, distributions=space, value=value, user_attrs={KEY: str(number)}))
+    return study
+
+
+def test_accuracies_that_differ_by_rounding_are_one() -> None:
+    made = [({"a": i / 9, "b": 1 - (i % 3) / 9}, 0.28400000000000003 if i else 0.284) for i in range(10)]
+    (branch,) = of(made_of(*made))
+    assert branch.why_not == "all 10 finished points have one accuracy"
+
+
+def test_draws_in_which_points_differ_in_accuracy_alone_are_left_out() -> None:
+    """As in a branch whose points differ in parameters that not all of them have."""
+    same = [({"a": 0.5, "b": 0.5}, 0.3 + i / 100) for i in range(8)]
+    (branch,) = of(made_of(*same, ({"a": 0.1, "b": 0.9}, 0.7)))
+    assert set(branch.parameters()) == {"a", "b"}
 
 
 def test_one_parameter_has_no_share() -> None:
