@@ -17,14 +17,12 @@ from sweeps.engine.request import Prepared
 from sweeps.engine.run_watcher import RunWatcher
 from sweeps.engine.search import StudySearcher
 from sweeps.engine.search_costs import cost_function
+from sweeps.engine.search_stopping import LastingAsha
 from sweeps.engine.search_study import done
 from sweeps.engine.sweep import opened_tracking, origin
 from sweeps.engine.telling import Telling
 from sweeps.engine.watch import Display
-from sweeps.engine.worker_choice import FirstWaitingAsha
 
-REDUCTION = 3
-"""ASHA keeps the best third at every rung."""
 AHEAD = 8
 """One of so many points may be drawn before a cluster has room for it, and so before others have taught anything."""
 
@@ -60,7 +58,7 @@ def complete(searching: Searching, study: optuna.Study, points: int, display: Di
         try:
             with ray_session(prepared.site), Recording(display) as recording:
                 telling = Telling(_watcher(searching, study, points, display, recording))
-                fit(searcher, prepared.site, telling, _asha(searching), ahead=max(1, points // AHEAD))
+                fit(searcher, prepared.site, telling, _asha(searching, study), ahead=max(1, points // AHEAD))
             if searcher.lost:
                 raise StudyLostError(prepared.site.optuna_uri(), searcher.lost)
             return searcher
@@ -96,17 +94,8 @@ def _watcher(
     return RunWatcher(display, opened_tracking(prepared), recording, runs=left + len(needs), steps=steps)
 
 
-def _asha(searching: Searching) -> FirstWaitingAsha | None:
-    """Rungs are optimiser steps, that is episodes seen, whatever T, M or method: points that cost more for a step are
-    not stopped earlier. None: nothing is stopped."""
-    training = searching.example.training
+def _asha(searching: Searching, study: optuna.Study) -> LastingAsha | None:
+    """None: nothing is stopped."""
     if not searching.stopping:
         return None
-    return FirstWaitingAsha(
-        time_attr="step",
-        metric="val_accuracy",
-        mode="max",
-        max_t=training.steps + 1,  # a run that reaches its last step ends by itself
-        grace_period=training.val_every,
-        reduction_factor=REDUCTION,
-    )
+    return LastingAsha(searching.example.training, study.get_trials(deepcopy=False))
