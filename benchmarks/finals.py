@@ -1,11 +1,12 @@
 """How often do the finals of a search call a point better that is not? Simulated searches; prints Markdown.
 
-  python benchmarks/finals.py [--searches 2000]      about half a minute
+  python benchmarks/finals.py [--searches 2000]      less than half a minute
 
 A search tries 20 points with seed 0, ranks them by a look at val and sends its best three to the finals. There every
 seed of every point is measured on the same episodes, as ``verdict`` reads them. All points are equal, so that each
 "better" is wrong (2.5 % by design), or one is better by as much as a column says. Seeds of the finals:
 ``0, 1, 2`` as they are (seed 0 has chosen the points), ``1, 2, 3`` without it, which takes one training more a point.
+Behind ± stands the standard error over the searches.
 """
 
 import argparse
@@ -50,7 +51,8 @@ def main() -> None:
     for seeds in ((0, 1, 2), (1, 2, 3)):
         rng = generator(0, f"finals {seeds}")
         shares = [np.mean([called_better(gain, seeds, rng) for _ in range(searches)]) for gain in GAINS]
-        print(f"| {', '.join(map(str, seeds))} | {' | '.join(f'{100 * own:.1f} %' for own in shares)} |")
+        told = (f"{100 * own:.1f} ± {100 * np.sqrt(own * (1 - own) / searches):.1f} %" for own in shares)
+        print(f"| {', '.join(map(str, seeds))} | {' | '.join(told)} |")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Whether a point is better is asked on val alone, paired over seeds and episodes, with the candidates corrected for
 (Holm) because several are compared with one setting. Test stands beside it and decides nothing. Seed 0, by which the
 search has chosen, is one of the seeds: it makes the winner's lead too large, but of 20 equal points one was called
-better in 2.6 % of simulated searches, against 2.5 % by design (``benchmarks/finals.py``).
+better in 3.3 ± 0.4 % of simulated searches, against 2.5 % by design (``benchmarks/finals.py``).
 """
 
 from collections import Counter

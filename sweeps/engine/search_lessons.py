@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.space import Point, Space
 from sweeps.engine.search_importance import BranchImportance, importances
 from sweeps.engine.search_printed import printed_words
-from sweeps.engine.search_study import RECORDED, TWIN, accuracy, cost_of, finished, points
+from sweeps.engine.search_study import RECORDED, TWIN, accuracy, best_first, cost_of, finished, points
 
 CAUTION = (
     "These are accuracies on val of single trainings, which differ by seed as well; the finals, with several seeds on "
@@ -71,14 +71,10 @@ def learn(study: optuna.Study, space: Space) -> Lessons:
     """Takes seconds, most of them for the intervals of the importance. ``space``: at the recipe of the study, so that
     its first point is the paper's setting."""
     known, results = points(study), finished(study)
-    others = sorted(
-        (trial for trial in known if trial.state is not TrialState.COMPLETE),
-        key=lambda trial: (trial.state is TrialState.RUNNING, -accuracy(trial), trial.number),
-    )
     best = results[0] if results else None
     setting = space.first[0] if space.first else {}
     return Lessons(
-        points=(*results, *others),
+        points=tuple(best_first(study)),
         best=best,
         paper=next((trial for trial in results if setting and same_point(trial.params, setting)), None),
         changes=() if best is None or not setting else changes(setting, best.params),

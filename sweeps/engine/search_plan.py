@@ -1,66 +1,124 @@
 """What a search would take, printed; nothing is launched."""
 
-import optuna
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from rich.console import Console
 
-from sweeps.engine.estimate import slots, speeds
+from sweeps.engine.estimate import MOST_PROBES, Speed, slots, speeds
 from sweeps.engine.moments import about
-from sweeps.engine.plan import Plan, make_plan
+from sweeps.engine.plan import Plan, PlannedRun, make_plan
 from sweeps.engine.plan_text import lines
 from sweeps.engine.search_asked import SearchAsked
-from sweeps.engine.search_finals import LEAST_SEEDS
+from sweeps.engine.search_finals import LEAST_SEEDS, used
+from sweeps.engine.search_held import held_study
 from sweeps.engine.search_path import MOST, trainings_at_most
-from sweeps.engine.search_study import done, reaching_studies
-from sweeps.engine.search_training import REDUCTION, Searching
+from sweeps.engine.search_stopping import REDUCTION
+from sweeps.engine.search_study import done
+from sweeps.engine.search_training import Searching
+from sweeps.engine.site import Site
+
+_PROBING_S = 60.0
+"""After so many seconds no further point is measured."""
 
 
-def show_search_plan(searching: Searching, asked: SearchAsked, name: str, console: Console) -> None:
-    """At most so much: points that are stopped or recorded take less."""
-    held, prepared = _held(searching, name), searching.prepared
-    points = asked.total(held)
-    left = max(0, points - held)
-    seeds = max(LEAST_SEEDS, len(prepared.seeds))
-    finals = (asked.finals + 1) * seeds - min(asked.finals, points) if asked.finals else 0
-    path = trainings_at_most(MOST, seeds=seeds) if asked.finals and asked.path else 0
-    plan = make_plan([(searching.example, None)], searching.store(), prepared.fingerprints())
-    needs = [run for run in plan.runs[:-1] if not run.trained]
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """Trainings, at most: points that are stopped or recorded take less."""
+
+    points: int
+    held: int
+    cheap: int
+    """With a frozen backbone."""
+    seeds: int
+    finals: int
+    parameters: int
+    """That can differ along the path."""
+    path: int
+
+    @property
+    def left(self) -> int:
+        return max(0, self.points - self.held)
+
+    def trainings(self) -> int:
+        """Beside what points need first."""
+        return self.cheap + self.left + self.finals + self.path
+
+
+def show_search_plan(searching: Searching, asked: SearchAsked, studies: Sequence[str], console: Console) -> None:
+    """``studies``: names of the search's, and of that of its cheap form if there is one."""
+    work = _work(searching, asked, studies)
+    store, prints = searching.store(), searching.prepared.fingerprints()
+    runs = {run.run_id(): run for run in (searching.space.run(p, searching.recipe) for p in searching.space.first)}
+    plans = [make_plan([(run, None)], store, prints) for run in runs.values()]
+    needs = {run.key: run for plan in plans for run in plan.runs[:-1] if not run.trained}
     steps = searching.example.training.steps
     stopping = f"; ASHA keeps one in {REDUCTION} at every rung" if searching.stopping else ""
     texts = {
-        "study": name,
-        "points": f"{points}, of which {held} are in the study",
-        "cheap": f"{asked.cheap_first} points with a frozen backbone first" if asked.cheap_first else "",
-        "trainings": f"at most {left} of {steps} steps{stopping}",
-        "needs": f"{len(needs)} trainings that points need first" if needs else "",
-        "finals": f"at most {finals} more: {asked.finals} best points and the paper's setting, {seeds} seeds"
-        if finals
+        "study": studies[0],
+        "points": f"{work.points}, of which {work.held} are in the study",
+        "cheap": f"at most {work.cheap} points with a frozen backbone first, each shorter than in full"
+        if work.cheap
+        else "",
+        "trainings": f"at most {work.left} of {steps} steps{stopping}",
+        "needs": f"{len(needs)} more, which the first points need before them" if needs else "",
+        "finals": f"at most {work.finals} more: {asked.finals} best points and the paper's setting, {work.seeds} seeds"
+        if work.finals
         else "none",
-        "path": f"at most {path} more, where {MOST} or more parameters differ" if path else "none",
-        "time": _time(plan, left + finals + path, searching),
+        "path": _path_words(work) if asked.finals and asked.path else "none",
+        "time": _time(plans, needs, work.trainings() * steps, searching.prepared.site),
     }
     console.print(lines({what: text for what, text in texts.items() if text}), highlight=False)
 
 
-def _held(searching: Searching, name: str) -> int:
+def _work(searching: Searching, asked: SearchAsked, studies: Sequence[str]) -> _Work:
     uri = searching.prepared.site.optuna_uri()
-    with reaching_studies(uri):
-        known = name in optuna.get_all_study_names(uri)
-        return len(done(optuna.load_study(storage=uri, study_name=name))) if known else 0
-
-
-def _time(plan: Plan, trainings: int, searching: Searching) -> str:
-    site = searching.prepared.site
-    found = speeds(plan, site)
-    example = plan.runs[-1]
-    if example.key not in found:
-        return "unknown: no run alike is recorded, and a step cannot be measured here"
-    unknown = [run for run in plan.runs[:-1] if run.steps_left and run.key not in found]
-    seconds = sum(run.steps_left * found[run.key].seconds for run in plan.runs[:-1] if run.key in found)
-    at_once = slots(site)
-    seconds += trainings * searching.example.training.steps * found[example.key].seconds / at_once
-    speed = found[example.key]
-    beside = ", beside what they need first" if unknown else ""
-    return (
-        f"at most about {about(seconds)}, {at_once} at a time{beside}: if every training took as long as that of the "
-        f"paper's setting ({speed.source}, {speed.where}); looks at val and tests come on top"
+    found = [held_study(uri, name) for name in studies]
+    held, *tried = [0 if study is None else len(done(study)) for study in found]
+    points = asked.total(held)
+    seeds = max(LEAST_SEEDS, len(searching.prepared.seeds))
+    parameters = len(used(searching.space, searching.recipe, searching.space.first[0]))
+    return _Work(
+        points=points,
+        held=held,
+        cheap=max(0, asked.cheap_first - sum(tried)) if held < points else 0,
+        seeds=seeds,
+        finals=(asked.finals + 1) * seeds - min(asked.finals, points) if asked.finals else 0,
+        parameters=parameters,
+        path=trainings_at_most(min(MOST, parameters), seeds=seeds) if asked.finals and asked.path else 0,
     )
+
+
+def _path_words(work: _Work) -> str:
+    if not work.path:
+        return "no more: its two ends are in the finals"
+    differing = f"{MOST} or more parameters" if work.parameters > MOST else f"all {work.parameters} parameters"
+    return f"at most {work.path} more, where {differing} differ"
+
+
+def _time(plans: Sequence[Plan], needs: Mapping[str, PlannedRun], steps: int, site: Site) -> str:
+    found = _speeds(plans, site)
+    known = [found[plan.runs[-1].key] for plan in plans if plan.runs[-1].key in found]
+    if not known:
+        return "unknown: no run alike is recorded, and a step cannot be measured here"
+    slowest, at_once = max(known, key=lambda speed: speed.seconds), slots(site)
+    seconds = steps * slowest.seconds / at_once
+    seconds += sum(run.steps_left * found[key].seconds for key, run in needs.items() if key in found)
+    beside = "" if needs.keys() <= found.keys() else ", beside what points need first"
+    measured = f"{len(known)} of the {len(plans)}" if len(known) < len(plans) else f"the {len(plans)}"
+    whose = "that of the paper's setting" if len(plans) == 1 else f"the slowest of {measured} that are tried first"
+    return (
+        f"about {about(seconds)}, {at_once} at a time{beside}: if every training took as long as {whose} "
+        f"({slowest.source}, {slowest.where}); others may take longer, stopped ones and those with a frozen backbone "
+        "take less; looks at val and tests come on top"
+    )
+
+
+def _speeds(plans: Sequence[Plan], site: Site) -> dict[str, Speed]:
+    """By key. A plan at a time: together, points of different methods would count as alike, and one be measured."""
+    began, found = time.monotonic(), dict[str, Speed]()
+    for plan in plans:
+        measuring = time.monotonic() - began < _PROBING_S
+        found = speeds(plan, site, probes=MOST_PROBES if measuring else 0) | found
+    return found

@@ -1,7 +1,7 @@
 """The verb ``--search N``: propose and train, compare the best from several seeds, learn, record, show."""
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,7 @@ from sweeps.engine.plan import asked as cells_asked
 from sweeps.engine.request import Request, Wanted, prepare
 from sweeps.engine.search_asked import SearchAsked
 from sweeps.engine.search_finals import Finals, candidates, finals_table, run_finals, val_way
+from sweeps.engine.search_held import changed_fault, held_study
 from sweeps.engine.search_lessons import Lessons, learn
 from sweeps.engine.search_path_run import Path, run_path
 from sweeps.engine.search_plan import show_search_plan
@@ -29,6 +30,7 @@ from sweeps.engine.search_report import report
 from sweeps.engine.search_study import done, finished, keeping_studies, open_study
 from sweeps.engine.search_training import Searching, complete
 from sweeps.engine.site import BadRequest
+from sweeps.engine.study_locks import study_locks
 from sweeps.engine.watch import Display
 
 PROMOTED = 3
@@ -40,13 +42,13 @@ def run_search(request: Request, space: Space, asked: SearchAsked, console: Cons
     was not reached at the end."""
     with _shown(console) as display:
         searching = found_good(request, space, asked, display)
-    if dry_run:
-        show_search_plan(searching, asked, study_name(searching), console)
-        return True
     name, storage = study_name(searching), searching.prepared.site.storage
-    studies = [name, *([study_name(_cheap_form(searching))] if asked.cheap_first else [])]
-    locks = sweep_locks(storage, [f"search/{own}" for own in studies])
-    with locks, keeping_studies(searching.prepared.site.optuna_uri()):
+    studies = list(_forms(searching, asked))
+    if dry_run:
+        show_search_plan(searching, asked, studies, console)
+        return True
+    locks, uri = sweep_locks(storage, [f"search/{own}" for own in studies]), searching.prepared.site.optuna_uri()
+    with locks, study_locks(uri, studies), keeping_studies(uri):
         with _shown(console) as display:
             study, points, notes = _studied(searching, asked, name, display)
         with _shown(console) as display:
@@ -64,33 +66,59 @@ def found_good(request: Request, space: Space, asked: SearchAsked, display: Disp
 
     def asks(recipe_of: RecipeOf) -> Wanted:
         recipe = recipe_of(dataset)
+        runs = _first_runs(space, recipe)
         cheap = [_cheap_example(space, recipe)] if asked.cheap_first else []
-        return [(run, None) for run in (_example(space, recipe), *cheap)]
+        return [(run, None) for run in (*runs, *cheap)]
 
     prepared = prepare(request, display, asks)
     recipe = prepared.recipe_of(dataset)
     space = space.at(recipe)
-    if asked.finals:
-        table = finals_table(space, recipe, (), val_way=val_way(prepared.indices[dataset]))
-        faults = data_faults(prepared.indices, cells_asked(table.cells, (0,)))
-        if faults:
-            raise BadRequest(faults)
-    return Searching(
+    searching = Searching(
         space=space,
         prepared=prepared,
         recipe=recipe,
-        example=_example(space, recipe),
+        example=_first_runs(space, recipe)[0],
         cost=asked.chosen_cost(space.cost),
         stopping=asked.stops(asked.chosen_cost(space.cost)),
     )
+    faults = _changed_faults(_forms(searching, asked))
+    if asked.finals:
+        table = finals_table(space, recipe, (), val_way=val_way(prepared.indices[dataset]))
+        faults += data_faults(prepared.indices, cells_asked(table.cells, (0,)))
+    if faults:
+        raise BadRequest(faults)
+    return searching
 
 
-def _example(space: Space, recipe: Recipe) -> RunConfig:
-    """The paper's setting. Raises TableError where the recipe cannot have it."""
-    try:
-        return space.run(space.at(recipe).first[0], recipe)
-    except ValueError as error:
-        raise TableError([f"the space {space.name}: {said(error)}"]) from error
+def _first_runs(space: Space, recipe: Recipe) -> list[RunConfig]:
+    """Of the points that a search tries first, the paper's setting in front. Raises TableError with all reasons why the
+    recipe cannot have them."""
+    runs: list[RunConfig] = []
+    faults: dict[str, None] = {}
+    for point in space.at(recipe).first:
+        try:
+            runs.append(space.run(point, recipe))
+        except ValueError as error:
+            faults[f"the space {space.name}: {said(error)}"] = None
+    if faults:
+        raise TableError(list(faults))
+    return runs
+
+
+def _forms(searching: Searching, asked: SearchAsked) -> dict[str, Searching]:
+    """By name of its study, the search, and its cheap form if it is asked for."""
+    forms = (searching, *([_cheap_form(searching)] if asked.cheap_first else []))
+    return {study_name(own): own for own in forms}
+
+
+def _changed_faults(forms: Mapping[str, Searching]) -> list[str]:
+    """Of studies that were begun with another space than there is now. Raises BadRequest as ``held_study`` does."""
+    faults: list[str | None] = []
+    for name, own in forms.items():
+        uri = own.prepared.site.optuna_uri()
+        study = held_study(uri, name)
+        faults.append(None if study is None else changed_fault(study, uri, own.space, own.recipe))
+    return [fault for fault in faults if fault is not None]
 
 
 def _cheap_example(space: Space, recipe: Recipe) -> RunConfig:

@@ -16,8 +16,9 @@ _DIMENSIONS = 128
 
 def sampler_of(name: Sampler, seed: int) -> BaseSampler:
     """``tpe``: Optuna's defaults, which know of the points at work; with one objective, parameters that every point has
-    are drawn together. ``gp``: a Gaussian process over these, the parameters of a branch by ``tpe``, each on its own.
-    ``quasi``: a scrambled Sobol sequence, which learns from no trial. ``random``: neither.
+    are drawn together, with two each on its own, since Optuna knows of a gain by the former for one objective only.
+    ``gp``: a Gaussian process over these, the parameters of a branch by ``tpe``, each on its own. ``quasi``: a
+    scrambled Sobol sequence, which learns from no trial. ``random``: neither.
 
     ``seed`` must differ between the drivers of a study, or they draw the same points again.
     """

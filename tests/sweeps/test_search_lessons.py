@@ -9,11 +9,12 @@ from rich.console import Console
 
 from search_spaces.papers.printed import printed_tables
 from search_spaces.space import Point
+from sweeps.engine.search_importance import MEASURES, BranchImportance, Importance
 from sweeps.engine.search_lessons import Lessons, changes, learn
 from sweeps.engine.search_printed import printed_words
-from sweeps.engine.search_study import RECORDED, accuracy, cost_of
+from sweeps.engine.search_study import RECORDED, accuracy, best_first, cost_of
 from sweeps.engine.search_view import show
-from sweeps.engine.search_words import compared, headline, sentences
+from sweeps.engine.search_words import compared, headline, importance_sentence, sentences
 from tests.sweeps.made_studies import add_twin, conditional, made_space, make_study
 
 
@@ -115,6 +116,35 @@ def test_overlapping_intervals_leave_the_rank_open() -> None:
     lines = [line for line in sentences(learn(make_study(20), made_space())) if line.startswith("Mattered most")]
     assert len(lines) == 1
     assert "masked by PED-ANOVA (0." in lines[0]
+    assert lines[0].endswith("; by PED-ANOVA the intervals overlap, so that the rank may be chance.")
+
+
+@pytest.mark.parametrize(
+    ("second", "open_end"),
+    [
+        (0.69, ""),
+        (0.7, "; by PED-ANOVA and fANOVA the intervals overlap, so that the rank may be chance"),
+    ],
+)
+def test_a_rank_is_settled_where_the_first_interval_begins_above_the_second(second: float, open_end: str) -> None:
+    shares = [
+        one
+        for measure in MEASURES
+        for one in (Importance("lambda", measure, 0.2, 0.1, second), Importance("masked", measure, 0.8, 0.7, 0.9))
+    ]
+    top = "masked by PED-ANOVA (0.80, interval 0.70 to 0.90), masked by fANOVA (0.80, interval 0.70 to 0.90)"
+    said = importance_sentence(BranchImportance("", 20, tuple(shares)))
+    assert said == f"Mattered most (20 finished points): {top}{open_end}."
+
+
+def test_points_stand_as_in_the_study_from_the_best_down_and_those_at_work_last() -> None:
+    study = make_study(12)
+    for _ in range(2):
+        study.ask().set_user_attr("run", "a")
+    lessons = learn(study, made_space())
+    assert lessons.points == tuple(best_first(study))
+    states = [trial.state for trial in lessons.points]
+    assert states == [TrialState.COMPLETE] * 10 + [TrialState.PRUNED] * 2 + [TrialState.RUNNING] * 2
 
 
 def test_a_study_without_a_finished_point_is_shown() -> None:
