@@ -1,6 +1,5 @@
-"""A schedule for the schedulers that are there already: Kubernetes, cron, systemd. Each calls ``fsar schedule run``."""
+"""A schedule for cron and systemd; each calls ``fsar schedule run``."""
 
-import json
 import shlex
 import shutil
 import sys
@@ -11,14 +10,12 @@ from pathlib import Path
 from sweeps.engine.schedules import Schedule
 from sweeps.engine.schedules_cron import WEEKDAYS, Cron
 
-IMAGE = "REGISTRY/fsar-sweeps:TAG"
-CLAIM = "fsar"
-_HEAD = "Written by `fsar schedule export`; write it anew after changes of the schedule file."
+HEAD = "Written by `fsar schedule export`; write it anew after changes of the schedule file."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the command is run, outside of Kubernetes."""
+    """Where the command is run."""
 
     folder: Path
     """From which relative paths start."""
@@ -38,20 +35,10 @@ def here(file: Path) -> Place:
     return Place(folder=Path.cwd(), file=file.expanduser().absolute(), program=program)
 
 
-def kubernetes(schedules: Mapping[str, Schedule], file: Path, *, image: str = IMAGE, claim: str = CLAIM) -> str:
-    """CronJobs, as a YAML stream whose documents are JSON. The volume of ``claim`` is the working folder, in which the
-    schedule file and the site's storage lie."""
-    head = (
-        f"# {_HEAD}\n# Put in your image; the claim must exist, and hold the schedule file, the sites and the data.\n"
-    )
-    documents = [_cron_job(name, schedule, file, image, claim) for name, schedule in schedules.items()]
-    return head + "".join(f"---\n{json.dumps(document, indent=2)}\n" for document in documents)
-
-
 def crontab(schedules: Mapping[str, Schedule], place: Place) -> str:
     """Lines for ``crontab -e``. cron makes up for nothing that it missed."""
     lines = [
-        f"# {_HEAD}",
+        f"# {HEAD}",
         "# CRON_TZ is known to cronie; other crons read the times in the zone of the machine.",
     ]
     for name, schedule in schedules.items():
@@ -69,12 +56,12 @@ def systemd(schedules: Mapping[str, Schedule], place: Place) -> dict[str, str]:
     for name, schedule in schedules.items():
         command = " ".join(_unit_word(word) for word in place.words(name))
         found[f"fsar-{name}.service"] = (
-            f"# {_HEAD}\n[Unit]\nDescription=Rerun of {name}\n"
+            f"# {HEAD}\n[Unit]\nDescription=Rerun of {name}\n"
             "After=network-online.target\nWants=network-online.target\n\n"
             f"[Service]\nType=oneshot\nWorkingDirectory={_unit_text(str(place.folder))}\nExecStart={command}\n"
         )
         found[f"fsar-{name}.timer"] = (
-            f"# {_HEAD}\n[Unit]\nDescription=Times of {name}\n\n"
+            f"# {HEAD}\n[Unit]\nDescription=Times of {name}\n\n"
             f"[Timer]\nOnCalendar={calendar(schedule.times())}\nPersistent={str(schedule.missed == 'run').lower()}\n"
             "AccuracySec=1s\n\n[Install]\nWantedBy=timers.target\n"
         )
@@ -93,36 +80,6 @@ def calendar(times: Cron) -> str:
     weekdays = "" if times.weekdays is None else ",".join(WEEKDAYS[day].title() for day in times.weekdays) + " "
     day, clock = f"*-{_two(times.months)}-{_two(times.days)}", f"{_two(times.hours)}:{_two(times.minutes)}:00"
     return f"{weekdays}{day} {clock} {times.zone}"
-
-
-def _cron_job(name: str, schedule: Schedule, file: Path, image: str, claim: str) -> dict[str, object]:
-    label = {"app.kubernetes.io/name": "fsar", "fsar/schedule": name}
-    container = {
-        "name": "rerun",
-        "image": image,
-        "workingDir": "/fsar",
-        "command": ["fsar", "schedule", "run", name, "--file", file.name],
-        "volumeMounts": [{"name": "fsar", "mountPath": "/fsar"}],
-    }
-    pod = {
-        "restartPolicy": "Never",
-        "containers": [container],
-        "volumes": [{"name": "fsar", "persistentVolumeClaim": {"claimName": claim}}],
-    }
-    job = {"backoffLimit": 0, "template": {"metadata": {"labels": label}, "spec": pod}}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "CronJob",
-        "metadata": {"name": f"fsar-{name}", "labels": label},
-        "spec": {
-            "schedule": cron_text(schedule.times()),
-            "timeZone": schedule.time_zone,
-            # a job that waits its turn must have been started
-            "concurrencyPolicy": "Forbid" if schedule.overlap == "skip" else "Allow",
-            "startingDeadlineSeconds": 60 * (schedule.grace_minutes if schedule.missed == "run" else 1),
-            "jobTemplate": {"metadata": {"labels": label}, "spec": job},
-        },
-    }
 
 
 def _two(values: Sequence[int] | None) -> str:

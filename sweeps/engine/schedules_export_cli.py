@@ -11,6 +11,8 @@ from sweeps.engine import schedules_export as formats
 from sweeps.engine.cli import ended
 from sweeps.engine.paper_flags import write_out
 from sweeps.engine.schedules import Schedule, load_schedules
+from sweeps.engine.schedules_cron_jobs import Pods
+from sweeps.engine.schedules_cron_jobs import kubernetes as cron_jobs
 from sweeps.engine.site import BadRequest
 
 FILE = Path("schedules.toml")
@@ -22,11 +24,16 @@ NamesArgument = Annotated[
 
 def export(
     names: NamesArgument = None,
-    kubernetes: Annotated[bool, typer.Option("--kubernetes", help="CronJobs.")] = False,
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="CronJobs that hand reruns to a Ray cluster of KubeRay.")
+    ] = False,
     cron: Annotated[bool, typer.Option("--cron", help="Lines of a crontab.")] = False,
     systemd: Annotated[bool, typer.Option("--systemd", help="Services and timers.")] = False,
-    image: Annotated[str, typer.Option(help="Container image of the CronJobs.")] = formats.IMAGE,
-    claim: Annotated[str, typer.Option(help="Volume claim of the CronJobs: their working folder.")] = formats.CLAIM,
+    image: Annotated[str, typer.Option(help="Container image of the CronJobs.")] = Pods.image,
+    cluster: Annotated[str, typer.Option(help="Name of the RayCluster that CronJobs use.")] = Pods.cluster,
+    folder: Annotated[
+        str, typer.Option(help="Of its head, on the shared volume: where the schedule file lies.")
+    ] = Pods.folder,
     out: Annotated[Path | None, typer.Option(help="Folder for systemd's files; by default they are printed.")] = None,
     file: FileFlag = FILE,
 ) -> NoReturn:
@@ -44,7 +51,8 @@ def export(
         elif cron:
             typer.echo(formats.crontab(schedules, formats.here(file)), nl=False)
         else:
-            typer.echo(formats.kubernetes(schedules, file, image=image, claim=claim), nl=False)
+            pods = Pods(image=image, cluster=cluster, folder=folder)
+            typer.echo(cron_jobs(schedules, file.name, pods), nl=False)
         return True
 
     ended(exported)

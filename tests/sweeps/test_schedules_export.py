@@ -8,17 +8,14 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from sweeps.engine.fsar import app
-from sweeps.engine.reruns import SCHEDULE_NAME
 from sweeps.engine.schedules import Schedule, load_schedules
 from sweeps.engine.schedules_cron import Cron, read_cron
-from sweeps.engine.schedules_export import Place, calendar, cron_text, crontab, kubernetes, systemd
+from sweeps.engine.schedules_export import Place, calendar, cron_text, crontab, systemd
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 CRONS = ("0 3 * * *", "*/15 9-17 * * mon-fri", "30 2 1,15 */3 *", "0 0 29 feb *", "5 4 * * sat-sun")
@@ -109,48 +106,6 @@ def read_by_systemd(text: str, count: int) -> list[datetime]:
     moments = [datetime.fromisoformat(f"{own}+00:00") for own in dict.fromkeys(found)]
     assert len(moments) == count, done.stdout
     return moments
-
-
-class TestKubernetes:
-    def test_a_cron_job_has_what_its_version_needs(self) -> None:
-        text = kubernetes({"nightly": made()}, Path("deep/schedules.toml"), image="here/fsar:1", claim="data")
-        (job,) = list(yaml.safe_load_all(text))
-        assert (job["apiVersion"], job["kind"], job["metadata"]["name"]) == ("batch/v1", "CronJob", "fsar-nightly")
-        spec = job["spec"]
-        assert (spec["schedule"], spec["timeZone"]) == ("0 3 * * *", "Europe/Berlin")
-        assert spec["concurrencyPolicy"] == "Forbid"
-        assert spec["startingDeadlineSeconds"] == 720 * 60
-        pod = spec["jobTemplate"]["spec"]["template"]["spec"]
-        assert pod["restartPolicy"] == "Never"
-        (container,) = pod["containers"]
-        assert container["command"] == ["fsar", "schedule", "run", "nightly", "--file", "schedules.toml"]
-        assert container["image"] == "here/fsar:1"
-        assert pod["volumes"][0]["name"] == container["volumeMounts"][0]["name"]
-        assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "data"
-
-    @pytest.mark.parametrize(
-        ("more", "key", "value"),
-        [
-            ({"overlap": "queue"}, "concurrencyPolicy", "Allow"),
-            ({"missed": "skip"}, "startingDeadlineSeconds", 60),
-            ({"grace_minutes": 10}, "startingDeadlineSeconds", 600),
-        ],
-    )
-    def test_policies_are_those_of_the_schedule(self, more: dict[str, Any], key: str, value: object) -> None:
-        (job,) = list(yaml.safe_load_all(kubernetes({"a": made(**more)}, Path("s.toml"))))
-        assert job["spec"][key] == value
-
-    @pytest.mark.parametrize("name", ["nightly", "a", "x" * 40, "two-words-2"])
-    def test_good_names_are_such_as_kubernetes_takes(self, name: str) -> None:
-        assert re.fullmatch(SCHEDULE_NAME, name)
-        (job,) = list(yaml.safe_load_all(kubernetes({name: made()}, Path("s.toml"))))
-        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", job["metadata"]["name"])
-        for value in job["metadata"]["labels"].values():
-            assert re.fullmatch(r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?", value)
-
-    @pytest.mark.parametrize("name", ["Nightly", "my_table", "end-", "1st", "", "x" * 41, "a/b", ".."])
-    def test_other_names_are_refused(self, name: str) -> None:
-        assert not re.fullmatch(SCHEDULE_NAME, name)
 
 
 class TestCommand:
