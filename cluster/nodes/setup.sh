@@ -3,6 +3,7 @@
 # nothing where pyproject.toml and constraints.txt are those of the last time: sources need no installation.
 #   bash setup.sh [EXTRA ...]        extras of pyproject.toml, such as aws
 # FSAR_VENV: where the environment is; ~/fsar-venv by default. Its stamp lies beside it, not in it.
+# FSAR_SITE: the site of commands on this node that name none.
 set -euo pipefail
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 venv=${FSAR_VENV:-$HOME/fsar-venv}
@@ -34,7 +35,7 @@ fi
 
 # The launcher runs every command through ~/.bashrc: `python` and `ray` must be the environment's there.
 cat >"$HOME/.fsar_env" <<END
-export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 VIRTUAL_ENV_DISABLE_PROMPT=1
+export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 VIRTUAL_ENV_DISABLE_PROMPT=1 ${FSAR_SITE:+FSAR_SITE='$FSAR_SITE'}
 . '$venv/bin/activate'
 END
 line='. ~/.fsar_env'

@@ -50,7 +50,11 @@ UNDECIDED, DRIFT = 3, 4
 Grid = Callable[[Recipe], Table]
 
 SiteFlag = Annotated[
-    str, typer.Option(help="A shipped site (laptop, one_gpu, workstation, cluster, ...) or a path to a TOML file.")
+    str,
+    typer.Option(
+        envvar="FSAR_SITE",
+        help="A shipped site (laptop, one_gpu, workstation, cluster, ...) or a path to a TOML file.",
+    ),
 ]
 DatasetFlag = Annotated[str, typer.Option(help="A data set of the site.")]
 PresetFlag = Annotated[

@@ -56,8 +56,6 @@ class TestEveryLauncherFile:
             files = [word for word in words if word.endswith((".yaml", ".py"))]
             assert all((REPOSITORY / file).is_file() for file in files)
             assert not files or files[0] == f"cluster/{name}.yaml"
-            if "--site" in words:
-                assert (SITES / f"{words[words.index('--site') + 1]}.toml").is_file()
 
     def test_holds_no_secret_and_no_address_but_for_examples(self, name: str) -> None:
         text = (REPOSITORY / "cluster" / f"{name}.yaml").read_text()
@@ -81,14 +79,20 @@ class TestEveryLauncherFile:
     def test_runs_scripts_that_exist_with_extras_that_exist(self, name: str) -> None:
         config = prepared(name)
         lines = [*config["head_setup_commands"], *config["worker_setup_commands"]]
-        scripts_run = [shlex.split(line)[1] for line in lines if line.startswith("bash ")]
-        assert len(scripts_run) == len(lines)
+        scripts_run = [words[words.index("bash") + 1] for words in map(shlex.split, lines)]
         assert all((REPOSITORY / script.removeprefix("~/fsar/")).is_file() for script in scripts_run)
-        extras = {extra for line in lines if "setup.sh" in line for extra in shlex.split(line)[2:]}
+        extras = {extra for line in lines if "setup.sh" in line for extra in shlex.split(line)[3:]}
         assert (
             extras
             <= tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
         )
+
+    def test_names_one_site_for_its_nodes_and_for_mlflow(self, name: str) -> None:
+        (setup,) = [line for line in read(name)["setup_commands"] if "setup.sh" in line]
+        (mlflow,) = [line for line in read(name)["head_setup_commands"] if "mlflow.sh" in line]
+        site = shlex.split(setup)[0].removeprefix("FSAR_SITE=")
+        assert (SITES / f"{site}.toml").is_file()
+        assert shlex.split(mlflow)[-1] == site
 
     def test_listens_on_loopback_only_asks_for_the_token_and_leaves_version_two_of_the_autoscaler(
         self, name: str

@@ -85,6 +85,13 @@ def test_the_second_time_does_nothing(node: Node) -> None:
     assert (node.folder / ".bashrc").read_text() == rc == ". ~/.fsar_env\n"
 
 
+def test_the_shells_of_a_node_have_its_site(node: Node) -> None:
+    told = "bash", "-c", f'. <(grep ^export {node.folder}/.fsar_env); echo "${{FSAR_SITE-none}} $RAY_AUTH_MODE"'
+    for site, expected in (("~/my own.toml", "~/my own.toml token"), (None, "none token")):
+        assert node.run("setup.sh", **({"FSAR_SITE": site} if site else {})).returncode == 0
+        assert subprocess.run(told, capture_output=True, text=True, check=True).stdout == f"{expected}\n"
+
+
 @pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
 def test_other_pins_are_installed(node: Node, changed: str) -> None:
     node.run("setup.sh")

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
+from sweeps.engine.schedules import load_schedules
+from sweeps.engine.schedules_cron_jobs import Pods, kubernetes
 from tests.e2e.own_machine import Machine, own_machine
 from tests.e2e.sweeping import REPOSITORY
 
@@ -16,7 +19,22 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 _LIMIT_S = 900
 """Of a sweep: it takes a minute where nothing else wants the cores."""
-_SWEEP = ("--site", "loopback", "--preset", "smoke", "--seeds", "1")
+_SWEEP = ("--preset", "smoke", "--seeds", "1")
+_SCHEDULES = """
+[schedules.recorded]
+script = "mask_ratio"
+dataset = "motionshapes"
+preset = "smoke"
+site = "loopback"
+seeds = 1
+cron = "0 3 * * *"
+
+[schedules.refused]
+tables = ["sgtm/table5"]
+dataset = "nowhere"
+site = "loopback"
+cron = "0 3 * * *"
+"""
 _WHERE = '''"""Says where workers have the code from."""
 import ray
 import sweeps
@@ -105,8 +123,25 @@ def test_the_same_as_a_job_survives_the_connection_and_finds_everything_recorded
     assert tracked(cluster) == before
 
 
+def test_the_command_of_a_cron_job_hands_its_rerun_in_and_gives_back_how_it_ended(cluster: Cluster) -> None:
+    home = cluster.machine.home
+    (home / "schedules.toml").write_text(_SCHEDULES)
+    jobs = kubernetes(load_schedules(home / "schedules.toml"), "schedules.toml", Pods(folder=str(home)))
+    token = (home / ".ray" / "auth_token").read_text().strip()
+    pod = ("env", "HOME=/nonexistent", "RAY_ADDRESS=http://127.0.0.1:8265", f"RAY_AUTH_TOKEN={token}")
+    good, bad = (
+        cluster.machine.run(*pod, *job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"])
+        for job in yaml.safe_load_all(jobs)
+    )
+    assert good.returncode == 0, good.stdout
+    assert re.search(r"rerun +recorded \d{8}T\d{6}Z: 20 of 20 cells", good.stdout), good.stdout
+    assert tracked(cluster)["rerun"] == 1
+    assert bad.returncode == 1
+    assert "refused" in bad.stdout
+
+
 def test_a_refused_request_is_told_and_fails_the_command(cluster: Cluster) -> None:
-    code, told = cluster.ray("submit", "sweeps/mask_ratio.py", "--", "--site", "loopback", "--preset", "nonsense")
+    code, told = cluster.ray("submit", "sweeps/mask_ratio.py", "--", "--preset", "nonsense")
     assert code == 1
     assert "refused --preset must be one of" in told
 
