@@ -1,5 +1,7 @@
 """How much disk a frame cache takes, and whether it is there."""
 
+import errno
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +53,7 @@ def demand_room(root: Path, missing: Sequence[tuple[Contents, Sequence[ShardTask
         f"frame cache: {root} needs {needed} bytes ({needed / 1e9:.2f} GB) for {what}, but its disk has {free} bytes"
         f" ({free / 1e9:.2f} GB) free, of which frames may take {SHARE:.0%}; {_way_out(missing)}"
         "free some, give another folder (cache in the site file), or choose a smaller resize"
-    )
+    ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(root))
 
 
 def _way_out(missing: Sequence[tuple[Contents, Sequence[ShardTask]]]) -> str:

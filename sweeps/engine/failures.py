@@ -6,7 +6,7 @@ import re
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import torch
 from pydantic import Field
@@ -14,11 +14,11 @@ from pydantic import Field
 from fsar_core.frozen import Frozen
 from sweeps.engine.credentials import hide_credentials
 
-Kind = Literal["oom", "disk", "preempted", "bug", "needs"]
+Kind = Literal["bug", "oom", "disk", "preempted", "needs"]
 """``oom``: no memory, on the GPU or the machine. ``disk``: one was full, read-only or away. ``preempted``: its worker
 or node died too often. ``needs``: not started, a run that it needs failed. ``bug``: anything else, and it would happen
 again."""
-KINDS: tuple[Kind, ...] = ("bug", "oom", "disk", "preempted", "needs")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 """From what only a person can mend to what mends itself."""
 
 _NO_MEMORY = re.compile(
@@ -85,6 +85,8 @@ class Failure(Frozen):
     """Of kind ``needs``: keys of the runs that failed."""
     alone: bool = False
     """The run had a GPU, or without GPUs a whole node, for itself."""
+    node: str | None = None
+    """Ray's id of the node on which it failed."""
 
     def after(self, before: "Failure | None") -> "Failure":
         """The same, with the attempts counted on from the failure before."""

@@ -48,6 +48,8 @@ class Asks(Frozen):
     gpus: float
     alone: bool = False
     """It ran out of memory beside others, and gets a GPU, or without GPUs a node, for itself."""
+    not_on: tuple[str, ...] = ()
+    """Ray's ids of nodes whose disks had no room for it."""
 
 
 class Job(Frozen):
@@ -73,13 +75,14 @@ class Job(Frozen):
             "key": key,
             "judged": judged,
             "asks": {"CPU": asks.cpus, "GPU": asks.gpus},
+            "not_on": list(asks.not_on),
         }
 
 
-def carry_out(job: Job, tell: Tell) -> None:
+def carry_out(job: Job, tell: Tell, node: str | None = None) -> None:
     """Leaves the run's record and its evaluations in its folder. What is there already is not done again.
 
-    What happens stands in the log there; an error is kept there as well, and raised.
+    What happens stands in the log there; an error is kept there as well, with Ray's ``node``, and raised.
     """
     torch.set_num_threads(max(1, int(job.site.cpus_per_run)))
     folder = RunFolder(job.folder)
@@ -89,7 +92,7 @@ def carry_out(job: Job, tell: Tell) -> None:
     with (
         FileLock(folder.path / "run.lock"),
         logged(folder.path),
-        failure_kept(folder, job.origin.git_commit, alone=alone) as start,
+        failure_kept(folder, job.origin.git_commit, alone=alone, node=node) as start,
     ):
         for own in (folder.path, folder.path / "evaluations"):
             remove_abandoned(own)
@@ -285,4 +288,7 @@ def _device(site: Site) -> torch.device:
 def _environment(execution: Execution) -> Environment:
     versions = {package: version(package) for package in _NAMED_VERSIONS}
     device = device_name(execution.device)
-    return Environment(host=platform.node(), device=device, precision=execution.precision, versions=versions)
+    threads = torch.get_num_threads() if execution.device.type == "cpu" else None
+    return Environment(
+        host=platform.node(), device=device, precision=execution.precision, versions=versions, threads=threads
+    )

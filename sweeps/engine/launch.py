@@ -95,12 +95,17 @@ def trainable(config: Mapping[str, Any]) -> None:
         told = True
 
     try:
-        carry_out(job, tell)
+        carry_out(job, tell, _node())
     except Exception:
         tune.report({"step": 0, "points": [], "failed": True})
         told = True
     if not told:  # Tune prints a line for a trial that ends without a word, as where only tests were missing
         tell(job.run.training.steps, [])
+
+
+def _node() -> str | None:
+    """Ray's id of the one that this process is on; None without Ray, which being asked would start."""
+    return ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
 
 
 def _seconds_between_reports(site: Site) -> float:
@@ -214,4 +219,7 @@ def _asking_ahead(runs: int) -> Generator[None]:
 
 def _resources(site: dict[str, float], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     """Runs of a packed site differ in what they ask for; ``site``: of a run that asks for nothing else."""
-    return tune.PlacementGroupFactory([config.get("asks", site)])
+    asks, not_on = config.get("asks", site), config.get("not_on")
+    if not not_on:
+        return tune.PlacementGroupFactory([asks])
+    return tune.PlacementGroupFactory([asks], bundle_label_selector=[{"ray.io/node-id": f"!in({','.join(not_on)})"}])

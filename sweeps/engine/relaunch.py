@@ -21,8 +21,9 @@ MOST_LOSSES = 10
 def complete_plan(
     plan: Plan, compared: Callable[[], Plan], site: Site, origin: Origin, tracking: Tracking, display: Display
 ) -> None:
-    """Launches what the plan lacks; then again, what ran out of memory beside other runs (once), what lost its workers
-    with their nodes, and, where Ray killed a worker for memory, which ends Tune, the rest.
+    """Launches what the plan lacks; then again, what ran out of memory beside other runs (once), what met a full disk
+    on a node of a cluster (once, on others), what lost its workers with their nodes, and, where Ray killed a worker for
+    memory, which ends Tune, the rest.
 
     ``compared``: all that was asked for, against what is recorded now. Failures are in the runs' folders.
     """
@@ -38,7 +39,8 @@ def complete_plan(
                 watcher = RunWatcher(display, tracking, recording, runs=len(todo), steps=steps)
                 lost = run_plan(plan, site, origin, watcher)
             losses += bool(lost)
-            plan, words = after_launch(plan, compared(), tried, nodes_lost=bool(lost) and losses <= MOST_LOSSES)
+            again = bool(lost) and losses <= MOST_LOSSES
+            plan, words = after_launch(plan, compared(), tried, cluster=site.ray == "auto", nodes_lost=again)
             _tell(display, words)
         except KilledForMemoryError as killed:
             _tell(display, f"a worker was killed: {killed.told.splitlines()[0]}")

@@ -64,19 +64,21 @@ def without(plan: Plan, left_out: Collection[PlannedRun]) -> Plan:
     return _only(plan, {planned.key for planned in plan.runs if planned.key not in keys})
 
 
-def after_launch(before: Plan, now: Plan, tried: set[str], *, nodes_lost: bool) -> tuple[Plan, str]:
+def after_launch(before: Plan, now: Plan, tried: set[str], *, cluster: bool, nodes_lost: bool) -> tuple[Plan, str]:
     """What is launched again once a launch of ``before`` has ended, and that in words: runs that ran out of memory
-    beside others, each once (``tried`` remembers), and where nodes were lost, those whose workers died too often; with
-    those that waited for them."""
+    beside others, and of a ``cluster`` those whose node had no room on its disk, each once (``tried`` remembers); where
+    nodes were lost, those whose workers died too often; with those that waited for them."""
     keys = {planned.key for planned in before.runs}
     now = _only(now, {planned.key for planned in now.runs if planned.key in keys})
     failures = _failures(now)
     full = {key for key, failure in failures.items() if failure.kind == "oom" and not failure.alone} - tried
+    disk = {key for key, failure in failures.items() if failure.kind == "disk" and failure.node and cluster} - tried
     gone = {key for key, failure in failures.items() if failure.kind == "preempted" and nodes_lost}
-    tried |= full
+    tried |= full | disk
     told = [f"{len(full)} that ran out of memory, alone on a GPU or node"] if full else []
+    told += [f"{len(disk)} that met a full disk, on another node where there is one"] if disk else []
     told += [f"{len(gone)} that lost their nodes"] if gone else []
-    return _taken_up(now, full | gone), f"launched again: {'; '.join(told)}" if told else ""
+    return _taken_up(now, full | disk | gone), f"launched again: {'; '.join(told)}" if told else ""
 
 
 def after_kill(before: Plan, now: Plan, kills: Mapping[str, int], told: str, *, most: int) -> Plan:

@@ -37,8 +37,11 @@ class Start:
 
 
 @contextmanager
-def failure_kept(folder: RunFolder, git_commit: str, *, alone: bool = False) -> Generator[Start]:
-    """Writes an error that leaves it to the run's folder and log, and raises it again. ``alone``: as of a failure."""
+def failure_kept(
+    folder: RunFolder, git_commit: str, *, alone: bool = False, node: str | None = None
+) -> Generator[Start]:
+    """Writes an error that leaves it to the run's folder and log, and raises it again. ``alone``, ``node``: as of a
+    failure."""
     start = Start(git_commit, now_ms())
     try:
         yield start
@@ -51,6 +54,7 @@ def failure_kept(folder: RunFolder, git_commit: str, *, alone: bool = False) -> 
             step=start.step,
             git_commit=git_commit,
             alone=alone,
+            node=node,
         )
         _log.error("failed (%s) after step %d: %s", failure.kind, start.step, failure.reason())
         with suppress(OSError):  # the driver finds out that nothing can be written there, and says so

@@ -29,9 +29,7 @@ class Nodes:
         return str(self._cluster.address)
 
     def add(self) -> Node:
-        node = self._cluster.add_node(num_cpus=1, **_SMALL)
-        self._cluster.wait_for_nodes()
-        return node
+        return self._cluster.add_node(num_cpus=1, **_SMALL)
 
     def all(self) -> list[Node]:
         """But for the head."""

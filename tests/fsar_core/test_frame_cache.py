@@ -1,3 +1,4 @@
+import errno
 import os
 import pickle
 import shutil
@@ -223,6 +224,8 @@ def test_a_full_disk_is_refused_before_anything_is_decoded(
     assert "as JPEG of quality 95 they would take about 0.00 GB: set data.jpeg of the run (--jpeg 95)" in str(
         caught.value
     )
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == errno.ENOSPC
     with pytest.raises(CacheError, match="has 500 bytes") as caught:
         build_cache(replace(contents, jpeg=90), tmp_path)
     assert "--jpeg" not in str(caught.value)

@@ -95,7 +95,7 @@ def test_an_error_of_the_run_is_told_but_not_raised(tmp_path: Path, monkeypatch:
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(tune, "report", told.append)
 
-    def broken(_: Job, tell: Tell) -> None:
+    def broken(_: Job, tell: Tell, node: str | None) -> None:
         raise ValueError("a bug in a loss")
 
     monkeypatch.setattr(launch, "carry_out", broken)
@@ -112,7 +112,7 @@ def test_only_points_of_a_search_are_judged_by_their_last_look_at_val(
     monkeypatch.setattr(tune, "report", told.append)
     looks = [Point(step=i, time_ms=i, metrics={"val/accuracy": i / 10}) for i in (2, 4)]
 
-    def carried_out(_: Job, tell: Tell) -> None:
+    def carried_out(_: Job, tell: Tell, node: str | None) -> None:
         tell(1, [Point(step=1, time_ms=0, metrics={"train/loss": 1.0})])
         tell(4, looks)
 
@@ -131,10 +131,11 @@ def test_runs_of_a_large_cluster_tell_of_mere_steps_less_often(
     monkeypatch.setattr(launch, "time", clock)
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": float(cpus)})
+    monkeypatch.setattr(launch, "_node", lambda: None)
     job = made_job(tmp_path, run_config(steps=6))
     look = Point(step=3, time_ms=3, metrics={"val/accuracy": 0.3})
 
-    def carried_out(_: Job, tell: Tell) -> None:
+    def carried_out(_: Job, tell: Tell, node: str | None) -> None:
         for step, seconds, points in ((1, 1, []), (2, 1, []), (3, 1, [look]), (4, 30, []), (6, 1, [])):
             clock.now += seconds
             tell(step, points)

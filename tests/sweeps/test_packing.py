@@ -1,6 +1,7 @@
 """Which part of a GPU a run asks for, and what it gets after it ran out of memory."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sweeps.engine import asking, packing
 from sweeps.engine.asking import asks_of, nodes_lost
 from sweeps.engine.failures import Failure
 from sweeps.engine.job import Asks
-from sweeps.engine.launch import jobs_of, ray_session
+from sweeps.engine.launch import _resources, job_of, jobs_of, ray_session  # pyright: ignore[reportPrivateUsage] - what Ray asks for a trial
 from sweeps.engine.packing import card_bytes, count_all, gpus_of
 from sweeps.engine.plan import Plan, make_plan
 from sweeps.engine.records import Store
@@ -129,6 +130,31 @@ def test_without_gpus_it_gets_the_largest_node(plan: Plan, tmp_path: Path, monke
     assert asks_of(plan.runs[0], own) == Asks(cpus=1, gpus=0)
     plan.runs[0].folder.write_failure(Failure(kind="oom", traceback="x"))
     assert asks_of(plan.runs[0], own) == Asks(cpus=8, gpus=0, alone=True)
+
+
+def test_one_that_met_a_full_disk_is_kept_off_that_node_where_there_are_others(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def node(name: str, cpus: float = 4.0, *, alive: bool = True) -> dict[str, object]:
+        return {"NodeID": name, "Alive": alive, "Resources": {"CPU": cpus}}
+
+    own, (first, other, *_) = made_site(tmp_path), plan.runs
+    first.folder.write_failure(Failure(kind="disk", traceback="x", node="full"))
+    other.folder.write_failure(Failure(kind="bug", traceback="x", node="full"))
+    for nodes, expected in (
+        ([node("full"), node("another")], ("full",)),
+        ([node("full"), node("a head", 0.0), node("gone", alive=False)], ()),
+        ([], ()),
+    ):
+        monkeypatch.setattr(asking, "_nodes", partial(list[dict[str, object]], nodes))
+        assert asks_of(first, own).not_on == expected
+        assert asks_of(other, own).not_on == ()
+    kept_off = job_of(first, {}, PRINTS, own, ORIGIN).model_copy(
+        update={"asks": Asks(cpus=1, gpus=0, not_on=("full",))}
+    )
+    group = _resources({"CPU": 1.0}, kept_off.given("k", judged=False))
+    assert group.required_resources == {"CPU": 1.0}
+    assert "'!in(full)'" in repr(group)
 
 
 def test_a_damaged_note_of_a_failure_does_not_stop_a_launch(plan: Plan, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What one command launches again by itself: lost nodes, full memory; and what it does not."""
+"""What one command launches again by itself: lost nodes, full memory, full disks; and what it does not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ class Launches:
     """Stands for Ray: says what becomes of each run at each launch."""
 
     def __init__(self, store: Store, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._store, self._site = store, made_site(site)
+        self._store, self.site = store, made_site(site)
         self.seen: list[list[PlannedRun]] = []
         self.lost = 0
         self.fate: Callable[[PlannedRun, int], Failure | None] = lambda planned, number: None
@@ -36,7 +36,7 @@ class Launches:
 
     def complete(self) -> list[list[str]]:
         display = Display(Console(quiet=True))
-        complete_plan(self.planned(), self.planned, self._site, ORIGIN, cast(Any, None), display)
+        complete_plan(self.planned(), self.planned, self.site, ORIGIN, cast(Any, None), display)
         return [[planned.key for planned in plan] for plan in self.seen]
 
     def _run(self, plan: Plan, *_: object) -> int:
@@ -89,6 +89,22 @@ def test_then_it_is_reported(launches: Launches, keys: list[str], alone: bool, c
     failures = [planned.folder.failure() for planned in (first, second)]
     assert [failure and failure.kind for failure in failures] == ["oom", "needs"]
     assert other.done
+
+
+@pytest.mark.parametrize(
+    ("ray", "node", "times", "count"),
+    [("auto", "n", 1, 2), ("auto", "n", 9, 2), ("auto", None, 9, 1), ("local", "n", 9, 1)],
+)
+def test_what_met_the_full_disk_of_a_node_is_launched_again_once(
+    launches: Launches, keys: list[str], ray: str, node: str | None, times: int, count: int
+) -> None:
+    def fate(planned: PlannedRun, number: int) -> Failure | None:
+        fails = planned.run == FIRST and number <= times
+        return Failure(kind="disk", traceback="x", node=node) if fails else None
+
+    launches.site, launches.fate = launches.site.model_copy(update={"ray": ray}), fate
+    assert launches.complete() == [keys, keys[:2]][:count]
+    assert launches.planned().complete() == (times < count)
 
 
 def test_a_bug_is_not_launched_again_and_stops_no_other_run(launches: Launches, keys: list[str]) -> None:
