@@ -10,8 +10,9 @@ from rich.console import Console
 from sweeps.engine.cli import ended
 from sweeps.engine.reruns import SLOT, find_rerun, slot_moment, slot_of
 from sweeps.engine.schedules import Schedule, find_schedule, load_schedules
-from sweeps.engine.schedules_check import check_plans, sites_of
+from sweeps.engine.schedules_check import check_plans, fit_sites_of, missing_here, sites_of
 from sweeps.engine.schedules_export_cli import FILE, FileFlag, NamesArgument, chosen, export
+from sweeps.engine.schedules_seeds import FIRST_SLOT
 from sweeps.engine.schedules_view import fire_times, listed, next_words
 from sweeps.engine.site import BadRequest, load_site
 
@@ -25,11 +26,11 @@ def check(
         bool, typer.Option("--plan", help="Open the data sets too, and hold each plan against its budget.")
     ] = False,
 ) -> NoReturn:
-    """Find everything that is wrong with the schedules and their sites. Starts nothing."""
+    """Find everything that is wrong with the schedules and their sites, for reruns on this machine. Starts nothing."""
 
     def checked(console: Console) -> bool:
         schedules = load_schedules(file)
-        sites = sites_of(schedules)
+        sites = fit_sites_of(schedules)
         budgets = check_plans(schedules, console) if plan else {}
         for name, schedule in schedules.items():
             lines = [
@@ -39,7 +40,11 @@ def check(
             lines += [f"  files {sites[name].storage / 'reruns' / name}"]
             lines += [f"  plan  {budgets[name]}"] if name in budgets else []
             console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-        console.print(f"{file}: {len(schedules)} schedules, nothing is wrong", highlight=False, markup=False)
+        warnings = missing_here(schedules)
+        for warning in warnings:
+            console.print(f"warning {warning}", highlight=False, markup=False, soft_wrap=True)
+        but = f" but for {len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else ""
+        console.print(f"{file}: {len(schedules)} schedules, nothing is wrong{but}", highlight=False, markup=False)
         return True
 
     ended(checked)
@@ -89,8 +94,8 @@ def run(
     """Run the slot of a schedule. Safe to repeat, from anywhere: a slot is run once. Where the schedule says whom to
     alert, it is checked for drift too (`fsar drift`).
 
-    Ends with 0 when every cell has its number, or another process is at it; 1 when cells have none; 2 when it was
-    refused.
+    Ends with 0 when every cell has its number, or another process is at it; 1 when cells have none, or MLflow was not
+    reached; 2 when it was refused.
     """
 
     def carried_out(console: Console) -> int:
@@ -114,12 +119,16 @@ def serve(
     file: FileFlag = FILE,
     store: Annotated[
         str | None,
-        typer.Option(help="SQLAlchemy URI of the server's memory; by default schedules.db in the sites' storage."),
+        typer.Option(
+            help="The server's memory, such as postgresql://fsar@127.0.0.1/schedules; the password stands in "
+            "PGPASSWORD. By default schedules.db in the sites' storage.",
+            show_default=False,
+        ),
     ] = None,
 ) -> NoReturn:
     """Start reruns when they are due, until it is stopped. Several servers on one storage do not disturb each other.
 
-    A restart makes up for what was missed or cut short, as each schedule says.
+    What was missed while none was there, or was cut short, is made up for as each schedule says.
     """
 
     def served(console: Console) -> bool:
@@ -140,7 +149,7 @@ app.command()(export)
 
 
 def _slot(text: str | None, schedule: Schedule) -> str:
-    """Raises BadRequest for what is no whole minute of the past."""
+    """Raises BadRequest for what is no whole minute of the past, or is older than slots can be."""
     now = datetime.now(UTC)
     if text is None:
         return slot_of(schedule.times().due(now))
@@ -148,8 +157,9 @@ def _slot(text: str | None, schedule: Schedule) -> str:
     if moment is None or moment.second or moment.microsecond:
         example = "now, 20261121T030000Z or 2026-11-21T03:00Z"
         raise BadRequest([f"--slot must be a whole minute with its time zone, such as {example}; got {text!r}"])
-    if moment > now:
-        raise BadRequest([f"--slot must be a moment of the past, got {text!r}; it is {now:%Y-%m-%dT%H:%MZ} now"])
+    if not FIRST_SLOT <= moment <= now:
+        fault = f"--slot must be a moment of the past, {FIRST_SLOT:%Y-%m-%dT%H:%MZ} at the earliest, got {text!r}"
+        raise BadRequest([f"{fault}; it is {now:%Y-%m-%dT%H:%MZ} now"])
     return slot_of(moment)
 
 
@@ -157,6 +167,6 @@ def _moment(text: str) -> datetime | None:
     """None for what is no moment of a known time zone."""
     try:
         moment = slot_moment(text) if re.fullmatch(SLOT, text) else datetime.fromisoformat(text)
-    except ValueError:
+        return None if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return None if moment.tzinfo is None else moment.astimezone(UTC)

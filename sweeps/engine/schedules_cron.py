@@ -1,4 +1,5 @@
-"""Times of a schedule: five cron fields and a time zone, of one meaning for APScheduler, cron, systemd, Kubernetes."""
+"""Times of a schedule: five cron fields, of one meaning for APScheduler, cron, systemd and Kubernetes, and a time zone,
+whose changes of clocks each of them treats in its own way."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -59,7 +60,7 @@ class Cron:
         autumn comes twice."""
         trigger = self.trigger()
         while True:
-            later = moment.astimezone(UTC) + timedelta(seconds=1)  # in UTC: a sum of local times forgets which hour
+            later = moment.astimezone(UTC) + timedelta.resolution  # in UTC: a sum of local times forgets which hour
             following = trigger.get_next_fire_time(None, later)
             if following is None:
                 return

@@ -2,17 +2,14 @@
 
 import platform
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from sweeps.engine.records import Environment
 from sweeps.engine.reruns import Code, Machines, Number
 from sweeps.engine.results import CellResult, TableResult
+from sweeps.engine.source_hash import source_hash
 from sweeps.engine.sweep import git_commit
 
-_ROOT = Path(__file__).parents[2]
-_PACKAGES = ("fsar_core", "search_spaces", "sweeps")
 _LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pyarrow", "ray", "decord", "av")
 """Of which numbers can depend; decord is not on every platform."""
 
@@ -20,21 +17,7 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pyarrow", "ray", "decor
 def code() -> Code:
     """Of this process."""
     commit = git_commit()
-    return Code(
-        git_commit=commit.removesuffix("+changes"), dirty=commit.endswith("+changes"), source=source_hash(_ROOT)
-    )
-
-
-def source_hash(root: Path) -> str:
-    """16 hexadecimal digits; of names and contents of Python files and tables of the project."""
-    digest = blake2b(digest_size=8)
-    for package in _PACKAGES:
-        files = (path for ending in ("py", "csv") for path in (root / package).rglob(f"*.{ending}"))
-        for path in sorted(files):
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
-            digest.update(content)
-    return digest.hexdigest()
+    return Code(git_commit=commit.removesuffix("+changes"), dirty=commit.endswith("+changes"), source=source_hash())
 
 
 def machines(results: Iterable[TableResult]) -> Machines:

@@ -46,10 +46,10 @@ def _times(entry: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _alerts(entry: Mapping[str, Any]) -> Iterator[str]:
-    webhook, command = entry.get("alert_webhook"), _list(entry.get("alert_command"))
+    webhook = entry.get("alert_webhook")
     if isinstance(webhook, str) and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", webhook):
         yield "alert_webhook must be the name of an environment variable that holds the URL, which is a secret"
-    ways = webhook is not None or bool(command)
+    ways = webhook is not None or _is_named(entry.get("alert_command", ()))
     if ways and entry.get("alert_on") is None:
         yield "alert_on must say what raises the alarm (suspicious or regression) where there is a command or webhook"
     if entry.get("alert_on") is not None and not ways:
@@ -57,10 +57,15 @@ def _alerts(entry: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _clashes(entry: Mapping[str, Any]) -> Iterator[str]:
-    if bool(_list(entry.get("tables"))) == (entry.get("script") is not None):
+    if _is_named(entry.get("tables", ())) == (entry.get("script") is not None):
         yield "one of tables and script must be named"
     if entry.get("seed_start") == "slot" and entry.get("fresh") is not True:
         yield "seed_start = 'slot' needs fresh = true: other seeds in each rerun would pile up in the record"
+
+
+def _is_named(value: object) -> bool:
+    """Also what is no list, whose type is a fault of its own."""
+    return not isinstance(value, list | tuple) or len(_list(value)) > 0
 
 
 def _list(value: object) -> list[Any]:

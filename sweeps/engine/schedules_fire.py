@@ -12,6 +12,8 @@ from sweeps.engine.schedules_slots import LOG
 
 FIRE = f"{__name__}:fire"
 """``fire`` as text, which outlives processes."""
+_RUNNING: set[Path] = set()
+"""Folders of slots whose processes this one has started, and which have not ended."""
 
 
 def fire(file: str, name: str, cron: str, zone: str, folder: str) -> None:
@@ -28,8 +30,14 @@ def start(file: str, name: str, slot: str, folder: Path) -> None:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
+    _RUNNING.add(log.parent)
     say(f"{name} {slot} begins as process {process.pid}, log {log}")
-    threading.Thread(target=_tell_end, args=(process, f"{name} {slot}"), daemon=True).start()
+    threading.Thread(target=_tell_end, args=(process, f"{name} {slot}", log.parent), daemon=True).start()
+
+
+def is_running(slot: str, folder: Path) -> bool:
+    """Whether a process that was started here is at it, also before it has its lock. ``folder``: of the schedule."""
+    return folder / slot in _RUNNING
 
 
 def say(text: str) -> None:
@@ -38,5 +46,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _tell_end(process: "subprocess.Popen[bytes]", what: str) -> None:
-    say(f"{what} ended with exit code {process.wait()}")
+def _tell_end(process: "subprocess.Popen[bytes]", what: str, folder: Path) -> None:
+    code = process.wait()
+    _RUNNING.discard(folder)
+    say(f"{what} ended with exit code {code}")

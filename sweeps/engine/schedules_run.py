@@ -11,15 +11,17 @@ from sweeps.engine.reruns import Apart, Code, Rerun, find_rerun, fresh_site, rer
 from sweeps.engine.schedules import Schedule
 from sweeps.engine.schedules_budget import within_budget
 from sweeps.engine.schedules_facts import code, machines, numbers
+from sweeps.engine.schedules_seeds import seeds_of
 from sweeps.engine.schedules_slots import (
     begun,
+    left_out,
     mark_begun,
     mark_left_out,
     schedule_held,
     schedule_waited_for,
     slot_held,
 )
-from sweeps.engine.schedules_tables import prepared_tables, seeds_of
+from sweeps.engine.schedules_tables import prepared_tables
 from sweeps.engine.schedules_tracking import ParentRun, begin, end
 from sweeps.engine.site import BadRequest, Site, load_site
 from sweeps.engine.start import now_ms
@@ -37,7 +39,7 @@ class Asked:
     schedule: Schedule
     slot: str
     fresh: bool
-    """Train anew, also where the schedule does not say so."""
+    """Train anew, also where the schedule does not say so. A slot that began so goes on so."""
     again: bool
     """Go on with a slot that came to its end without all numbers."""
 
@@ -52,7 +54,8 @@ class _Start(NamedTuple):
 def run_slot(asked: Asked, console: Console) -> int:
     """The exit code. Whoever comes second finds the slot taken, or done, and starts nothing.
 
-    Raises BadRequest and TrackingError; why a slot was refused is kept with it.
+    Raises BadRequest; why a slot was refused is kept with it. That MLflow was not reached is told, and the slot can be
+    run again.
     """
     site = load_site(asked.schedule.site)
     name, slot = asked.name, asked.slot
@@ -68,13 +71,18 @@ def run_slot(asked: Asked, console: Console) -> int:
             return done.exit_code
         if not _is_alone(asked, site, held, console):
             return 0
-        resumed = begun(site, name, slot) is not None
-        mark_begun(site, name, slot)
+        before = begun(site, name, slot) if left_out(site, name, slot) is None else None
+        if before is not None and before.fresh:
+            asked = replace(asked, fresh=True)
+        mark_begun(site, name, slot, fresh=asked.fresh)
         try:
-            return _carried_out(asked, site, console, resumed=resumed)
+            return _carried_out(asked, site, console, resumed=before is not None)
         except BadRequest as refusal:
             mark_left_out(site, name, slot, "refused", *refusal.faults)
             raise
+        except TrackingError as error:
+            _say(console, f"{name} {slot} stopped: {error}")
+            return 1
 
 
 def _is_alone(asked: Asked, site: Site, held: ExitStack, console: Console) -> bool:

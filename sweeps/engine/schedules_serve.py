@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -12,10 +12,11 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEv
 from apscheduler.jobstores.base import BaseJobStore
 from apscheduler.schedulers.blocking import BlockingScheduler
 
-from sweeps.engine.reruns import slot_moment, slot_of
+from sweeps.engine.reruns import slot_of
 from sweeps.engine.schedules import Schedule
-from sweeps.engine.schedules_fire import say, start
-from sweeps.engine.schedules_slots import mark_left_out, slots, state, storage_held
+from sweeps.engine.schedules_cut_short import keep_taking_up, take_up_cut_short
+from sweeps.engine.schedules_fire import say
+from sweeps.engine.schedules_slots import mark_left_out, storage_held
 from sweeps.engine.schedules_store import open_store, take_up
 from sweeps.engine.site import Site
 
@@ -24,7 +25,7 @@ _LOOK_S = 30.0
 
 
 def serve(file: Path, schedules: Mapping[str, Schedule], sites: Mapping[str, Site], store: str) -> None:
-    """Until a signal ends it; reruns at work then go on. ``store``: SQLAlchemy URI. ``sites``: by schedule.
+    """Until a signal ends it; reruns at work then go on. ``store``: URI of a database. ``sites``: by schedule.
 
     Raises BadRequest for a store that cannot be used.
     """
@@ -40,6 +41,8 @@ def serve(file: Path, schedules: Mapping[str, Schedule], sites: Mapping[str, Sit
     previous = signal.signal(signal.SIGTERM, _end)
     stopped = threading.Event()
     threading.Thread(target=_wake, args=(scheduler, stopped), daemon=True).start()
+    looking = (file, schedules, sites, stopped)
+    threading.Thread(target=keep_taking_up, args=looking, daemon=True).start()
     try:
         scheduler.start()
     finally:
@@ -67,21 +70,6 @@ def scheduler_of(
     scheduler.add_listener(missed, EVENT_JOB_MISSED)
     scheduler.add_listener(failed, EVENT_JOB_ERROR)
     return scheduler
-
-
-def take_up_cut_short(file: Path, name: str, schedule: Schedule, site: Site) -> None:
-    """Reruns that began before and were killed, with their server or without."""
-    oldest = datetime.now(UTC) - timedelta(minutes=schedule.grace_minutes)
-    for slot in slots(site, name):
-        if state(site, name, slot) != "cut short":
-            continue
-        if schedule.missed == "run" and slot_moment(slot) >= oldest:
-            say(f"{name} {slot} was cut short and is taken up (missed = run)")
-            start(str(file), name, slot, site.storage / "reruns" / name)
-        else:
-            said = f"it was cut short (missed = {schedule.missed}, grace {schedule.grace_minutes} minutes)"
-            mark_left_out(site, name, slot, "cut short", said)
-            say(f"{name} {slot} is left as it is: {said}")
 
 
 def _wake(scheduler: BlockingScheduler, stopped: threading.Event) -> None:

@@ -22,7 +22,7 @@ State = Literal["done", "incomplete", "at work", "cut short", "left out"]
 """``incomplete``: it came to its end, but cells have no number. ``cut short``: it began and nobody works on it."""
 LOG = "log.txt"
 """In the slot's folder, what a server's rerun printed."""
-_BEGUN, _LEFT_OUT, _LOCK = "begun.json", "left_out.json", "lock"
+_BEGUN, _LEFT_OUT, _LOCK, _ENDED = "begun.json", "left_out.json", "lock", "rerun.json"
 _LOOK_S = 1.0
 _PATIENCE_S = 1.0
 """Who only looks whether a slot is taken holds it for a moment, which must not look like a rerun."""
@@ -44,6 +44,8 @@ class Begun(Frozen):
     process: int
     at_ms: int
     """Unix time."""
+    fresh: bool = False
+    """Trains everything anew."""
 
 
 @contextmanager
@@ -75,11 +77,11 @@ def storage_held(storage: Path) -> Generator[None]:
         yield
 
 
-def mark_begun(site: Site, name: str, slot: str) -> None:
+def mark_begun(site: Site, name: str, slot: str, *, fresh: bool = False) -> None:
     """What was said of it before no longer counts."""
     folder = rerun_folder(site, name, slot)
     (folder / _LEFT_OUT).unlink(missing_ok=True)
-    begun = Begun(host=platform.node(), process=os.getpid(), at_ms=now_ms())
+    begun = Begun(host=platform.node(), process=os.getpid(), at_ms=now_ms(), fresh=fresh)
     write_aside(folder / _BEGUN, begun.model_dump_json(indent=1).encode())
 
 
@@ -111,21 +113,31 @@ def slots(site: Site, name: str) -> list[str]:
     return sorted(path.name for path in root.glob("*") if path.is_dir() and re.fullmatch(SLOT, path.name))
 
 
+def cut_short(site: Site, name: str) -> list[str]:
+    """Slots that began and on which nobody works, the oldest first. What came to its end is not read: there may be
+    years of it."""
+    open_ones = (slot for slot in slots(site, name) if not (rerun_folder(site, name, slot) / _ENDED).exists())
+    return [slot for slot in open_ones if state(site, name, slot) == "cut short"]
+
+
 def state(site: Site, name: str, slot: str) -> State | None:
     """None where nothing has happened yet. Raises BadRequest for a damaged ``rerun.json``."""
     found = find_rerun(site, name, slot)
     if found is not None:
         return "incomplete" if found.exit_code else "done"
-    lock = rerun_folder(site, name, slot) / _LOCK
-    if lock.exists() and _is_taken(lock):
+    if is_at_work(rerun_folder(site, name, slot)):
         return "at work"
     if left_out(site, name, slot) is not None:
         return "left out"
     return None if begun(site, name, slot) is None else "cut short"
 
 
-def _is_taken(path: Path) -> bool:
-    with _held(path, 0) as got:
+def is_at_work(folder: Path) -> bool:
+    """Whether a process holds the slot of this folder."""
+    lock = folder / _LOCK
+    if not lock.exists():
+        return False
+    with _held(lock, 0) as got:
         return not got
 
 

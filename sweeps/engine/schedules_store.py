@@ -9,9 +9,11 @@ from apscheduler.job import Job
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import create_engine
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
-from sweeps.engine.credentials import hide_credentials
+from sweeps.engine.credentials import hide_credentials, holds_password
+from sweeps.engine.databases import BadDatabaseError, database
 from sweeps.engine.schedules import Schedule
 from sweeps.engine.schedules_fire import FIRE
 from sweeps.engine.site import BadRequest, Site
@@ -35,19 +37,25 @@ def store_uri(sites: Mapping[str, Site]) -> str:
 
 def open_store(uri: str) -> SQLAlchemyJobStore:
     """Jobs are stored as pickles: whoever can write to the store can run code in the server, so that a new file is for
-    its owner alone. Raises BadRequest for a URI that cannot be opened."""
+    its owner alone. ``${NAME}`` in the URI stands for an environment variable. Raises BadRequest for a URI that holds a
+    password or cannot be opened."""
+    shown = hide_credentials(uri)
+    if holds_password(uri):
+        way = "write ${NAME} in its place, or set PGPASSWORD"
+        raise BadRequest([f"--store {shown} must hold no password: others see it; {way}"])
     try:
-        waiting = {"timeout": _BUSY_S} if uri.startswith("sqlite:") else {}
-        engine = create_engine(uri, connect_args=waiting)
-        database = engine.url.database if engine.dialect.name == "sqlite" else None
-        if database:
-            path = Path(database)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
+        own = database(uri)
+        waiting = {"timeout": _BUSY_S} if own.file else {}
+        engine = create_engine(make_url(own.uri).set(password=own.password), connect_args=waiting)
+        if own.file:
+            own.file.parent.mkdir(parents=True, exist_ok=True)
+            own.file.touch(mode=0o600)
         engine.connect().close()
-    except (ArgumentError, SQLAlchemyError, ImportError, OSError) as error:
+    except BadDatabaseError as error:
+        raise BadRequest([f"--store: {error}"]) from None
+    except (SQLAlchemyError, ImportError, OSError) as error:
         reason = hide_credentials(str(error)).splitlines()[0]
-        raise BadRequest([f"--store {hide_credentials(uri)} must be a database that can be opened: {reason}"]) from None
+        raise BadRequest([f"--store {shown} must be a database that can be opened: {reason}"]) from None
     return SQLAlchemyJobStore(engine=engine)
 
 

@@ -1,7 +1,5 @@
 """What a schedule asks the engine for: the request and its tables, as the sweep scripts and `fsar run` make them."""
 
-from datetime import datetime
-
 from search_spaces.space import Space
 from search_spaces.spaces import all_spaces
 from search_spaces.table import RecipeOf, Table
@@ -11,11 +9,6 @@ from sweeps.engine.request import Prepared, Request, Wanted, prepare
 from sweeps.engine.schedules import Schedule
 from sweeps.engine.sweep import Tables
 from sweeps.engine.watch import Display
-
-_SEEDS_APART = 100
-"""At least the most seeds of a rerun; slots are at least a minute apart, so that no two share a seed."""
-_ERA = 28_000_000
-"""Minutes of Unix time that keep seeds small; 2023, before any slot."""
 
 
 def prepared_tables(schedule: Schedule, display: Display) -> tuple[Prepared, tuple[Table, ...]]:
@@ -29,13 +22,6 @@ def prepared_tables(schedule: Schedule, display: Display) -> tuple[Prepared, tup
 
     prepared = prepare(request, display, asks)
     return prepared, tuple(tables)
-
-
-def seeds_of(schedule: Schedule, moment: datetime, *, fresh: bool) -> tuple[int, ...]:
-    """Of the rerun that was due at ``moment``."""
-    apart = schedule.seed_start == "slot" and fresh
-    first = (int(moment.timestamp()) // 60 - _ERA) * _SEEDS_APART if apart else 0
-    return tuple(range(first, first + schedule.seeds))
 
 
 def _request(schedule: Schedule) -> tuple[Request, Tables]:

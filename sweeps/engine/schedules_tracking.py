@@ -14,6 +14,7 @@ from sweeps.engine.schedules import Schedule
 from sweeps.engine.tracking import Tracking
 from sweeps.engine.tracking_connection import Value, locked, log, reaching
 from sweeps.engine.tracking_fields import short
+from sweeps.engine.tracking_making import create_run
 from sweeps.engine.tracking_notes import LONGEST_NOTE, run_link, spaced
 
 _NOTE = "mlflow.note.content"
@@ -51,7 +52,7 @@ def begin(tracking: Tracking, name: str, schedule: Schedule, slot: str, code: Co
         client = tracking.client
         found = client.search_runs([experiment], f"tags.`fsar.key` = '{key}'", max_results=1)
         if not found:
-            made = client.create_run(experiment, tags={"fsar.key": key, **tags}, run_name=f"{name} {slot}")
+            made = create_run(client, experiment, {"fsar.key": key, **tags}, f"{name} {slot}")
             return ParentRun(experiment, made.info.run_id)
         run_id = found[0].info.run_id
         client.update_run(run_id, status="RUNNING")

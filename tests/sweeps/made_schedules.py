@@ -1,5 +1,7 @@
-"""A schedule file beside a site with made videos."""
+"""A schedule file beside a site with made videos; moments that a server brings about."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from typer.testing import CliRunner, Result
@@ -29,3 +31,10 @@ def write_schedules(folder: Path, videos: Path, uri: str, entry: str = "") -> Pa
 def schedule(*words: str) -> Result:
     """``fsar schedule``, in this process."""
     return CliRunner().invoke(app, ["schedule", *words], env={"COLUMNS": "160"})
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "the moment did not come"
+        time.sleep(0.02)

@@ -83,6 +83,14 @@ number = 3
     assert "example.org" not in said
 
 
+def test_what_is_no_list_is_said_to_be_none_and_not_to_be_missing(tmp_path: Path) -> None:
+    entry = '[schedules.a]\ntables = "sgtm"\ncron = "0 3 * * *"\nalert_on = "regression"\nalert_command = "tell.sh"\n'
+    said = faults(tmp_path, entry)
+    assert [line.split(": ")[2] for line in said] == ["tables", "alert_command"], said
+    (clash,) = (line for line in faults(tmp_path, f'{entry}script = "mask_ratio"\n') if "must be named" in line)
+    assert "one of tables and script" in clash
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -126,6 +134,33 @@ class TestCommands:
         assert "schedules.nightly" in said[0]
         assert "Did you mean 'hmdb51'?" in said[0]
         assert "schedules.b: site 'none.toml'" in said[1]
+
+    def test_a_check_finds_what_reruns_on_this_machine_lack(self, file: Path, tmp_path: Path) -> None:
+        site = tmp_path / "site.toml"
+        site.write_text(site.read_text().replace(str(tmp_path / "output"), "/proc/none/output"))
+        good = file.read_text()
+        file.write_text(f'{good}alert_on = "regression"\nalert_command = ["./none/tell", "me"]\n')
+        program, storage = refusals(fsar("check", "--file", str(file)))
+        assert "schedules.nightly: alert_command must begin with a program that is found here" in program
+        assert "'./none/tell'" in program
+        assert "schedules.nightly: storage: /proc" in storage
+        site.write_text(site.read_text().replace("/proc/none/output", str(tmp_path / "output")))
+        file.write_text(f'{good}alert_on = "regression"\nalert_command = ["sh", "-c", "true"]\n')
+        assert "1 schedules, nothing is wrong\n" in fsar("check", "--file", str(file)).output
+
+    def test_a_variable_that_only_the_server_may_have_is_a_warning(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file.write_text(f'{file.read_text()}alert_on = "regression"\nalert_webhook = "FSAR_MADE_URL"\n')
+        monkeypatch.delenv("FSAR_MADE_URL", raising=False)
+        result = fsar("check", "--file", str(file))
+        assert result.exit_code == 0, result.output
+        assert "warning schedules.nightly: the environment variable FSAR_MADE_URL must hold" in result.output
+        assert "nothing is wrong but for 1 warning" in result.output
+        monkeypatch.setenv("FSAR_MADE_URL", "https://example.org/secret")
+        said = fsar("check", "--file", str(file)).output
+        assert "warning" not in said
+        assert "example.org" not in said
 
     def test_the_plan_finds_what_the_data_lack(self, file: Path) -> None:
         result = fsar("check", "--plan", "--file", str(file))

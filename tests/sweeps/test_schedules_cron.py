@@ -30,6 +30,15 @@ def test_fire_times_are_those_of_the_zone(text: str, zone: str, expected: list[s
     assert times(read_cron(text, zone)) == expected
 
 
+def test_a_time_within_a_second_is_not_passed_over_and_one_that_is_now_does_not_come_again() -> None:
+    night = read_cron("0 3 * * *", "UTC")
+    due = datetime(2026, 11, 22, 3, tzinfo=UTC)
+    assert next(night.after(due - timedelta(milliseconds=500))) == due
+    assert next(night.after(due - timedelta.resolution)) == due
+    assert next(night.after(due)) == due + timedelta(days=1)
+    assert next(night.after(due + timedelta.resolution)) == due + timedelta(days=1)
+
+
 @pytest.mark.parametrize("text", ["*/7 */5 * * *", "5-50/15 1,13 1-7 * *", "0 6 * 2-4,10 tue,sat-sun", "59 23 31 12 *"])
 def test_the_moments_are_those_of_apscheduler(text: str) -> None:
     theirs = CronTrigger.from_crontab(text, timezone=ZoneInfo("Europe/Berlin"))

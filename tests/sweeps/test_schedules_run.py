@@ -18,8 +18,8 @@ from sweeps.engine.reruns import Rerun, rerun_folder, reruns, slot_moment, slot_
 from sweeps.engine.results import TableResult
 from sweeps.engine.schedules import Schedule
 from sweeps.engine.schedules_cron import read_cron
-from sweeps.engine.schedules_slots import left_out, mark_begun, schedule_held, slot_held, state
-from sweeps.engine.schedules_tables import seeds_of
+from sweeps.engine.schedules_seeds import FIRST_SLOT, seeds_of
+from sweeps.engine.schedules_slots import left_out, mark_begun, schedule_held, slot_held, slots, state
 from sweeps.engine.site import Site, load_site
 from tests.sweeps.made_folder import files, refusals, write_videos
 from tests.sweeps.made_launch import Outcome, succeed
@@ -127,6 +127,24 @@ class TestOnce:
         assert kinds(uri)["rerun"] == 1
 
 
+class TestWithoutMLflow:
+    def test_a_slot_that_could_not_reach_it_says_so_and_goes_on_when_it_is_run_again(
+        self, file: Path, site: Site, plans: Plans, uri: str
+    ) -> None:
+        seen = plans(succeed)
+        database = Path(uri.removeprefix("sqlite:///"))
+        aside = database.rename(database.with_name("aside.db"))
+        database.mkdir()
+        assert f"nightly {SLOTS[0]} stopped: the MLflow store {uri} must be reachable" in run(file, SLOTS[0], code=1)
+        assert not seen
+        assert state(site, "nightly", SLOTS[0]) == "cut short"
+        assert left_out(site, "nightly", SLOTS[0]) is None
+        database.rmdir()
+        aside.rename(database)
+        run(file, SLOTS[0])
+        assert state(site, "nightly", SLOTS[0]) == "done"
+
+
 class TestFresh:
     def test_it_trains_all_anew_beside_the_record_and_hangs_on_its_parent(
         self, file: Path, site: Site, plans: Plans, uri: str
@@ -154,6 +172,14 @@ class TestFresh:
         assert len({*first, *second}) == 200
         assert max(second) < 2**31
         assert seeds_of(every_minute, slot_moment(SLOTS[0]), fresh=False) == tuple(range(100))
+        assert seeds_of(every_minute, FIRST_SLOT, fresh=True) == tuple(range(100))
+
+    def test_a_slot_that_began_fresh_goes_on_fresh(self, file: Path, site: Site, plans: Plans) -> None:
+        plans(succeed)
+        mark_begun(site, "nightly", SLOTS[0], fresh=True)
+        run(file, SLOTS[0])
+        (rerun,) = reruns(site, "nightly")
+        assert rerun.fresh
 
 
 class TestRefused:
@@ -183,11 +209,15 @@ class TestRefused:
             ("2026-11-01T03:00", "with its time zone"),
             ("2026-11-01T03:00:30Z", "must be a whole minute"),
             ("2999-01-01T00:00Z", "must be a moment of the past"),
+            ("2023-03-28T10:39Z", "2023-03-28T10:40Z at the earliest, got '2023-03-28T10:39Z'"),
+            ("0999-01-01T00:00Z", "at the earliest"),
+            ("0001-01-01T00:00+14:00", "must be a whole minute"),
         ],
     )
-    def test_a_slot_is_a_minute_of_the_past(self, file: Path, slot: str, part: str) -> None:
-        result = schedule("run", "nightly", "--slot", slot, "--file", str(file))
+    def test_a_slot_is_a_minute_of_the_past(self, file: Path, site: Site, slot: str, part: str) -> None:
+        result = schedule("run", "nightly", "--slot", slot, "--fresh", "--file", str(file))
         assert part in refusals(result)[0]
+        assert slots(site, "nightly") == []
 
 
 def test_a_plan_beyond_the_budget_is_refused_and_what_nothing_tells_is_not_counted(
@@ -200,6 +230,7 @@ def test_a_plan_beyond_the_budget_is_refused_and_what_nothing_tells_is_not_count
     assert f"the time of {RUNS} trainings is not known" in run(file, SLOTS[0])
     run(file, SLOTS[1], "--fresh", code=2)
     file.write_text(file.read_text().replace("seeds = 1", "seeds = 2"))
+    assert "budget_gpu_hours allows 1e-06" in run(file, SLOTS[2], code=2)
     assert "budget_gpu_hours allows 1e-06" in run(file, SLOTS[2], code=2)
     assert len(seen) == 1
     assert [state(site, "nightly", slot) for slot in SLOTS] == ["done", "left out", "left out"]

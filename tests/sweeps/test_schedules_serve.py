@@ -1,25 +1,27 @@
-"""The server's memory and what it does with slots that were missed or cut short."""
+"""The server's memory and what it does with slots that were missed."""
 
 import stat
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 from typer.testing import CliRunner
 
-from sweeps.engine import schedules_fire, schedules_serve
+from sweeps.engine import schedules_fire, schedules_store
 from sweeps.engine.fsar import app
 from sweeps.engine.reruns import slot_of
 from sweeps.engine.schedules import Schedule
-from sweeps.engine.schedules_serve import scheduler_of, take_up_cut_short
-from sweeps.engine.schedules_slots import left_out, mark_begun, state
+from sweeps.engine.schedules_serve import scheduler_of
+from sweeps.engine.schedules_slots import left_out
 from sweeps.engine.schedules_store import open_store, store_uri, stored, take_up
 from sweeps.engine.site import BadRequest, Site
 from tests.sweeps.made_plans import made_site
+from tests.sweeps.made_schedules import wait_for
 
 FILE = Path("schedules.toml")
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -46,7 +48,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         found.append((name, slot))
 
     monkeypatch.setattr(schedules_fire, "start", start)
-    monkeypatch.setattr(schedules_serve, "start", start)
     return found
 
 
@@ -93,6 +94,29 @@ class TestTakingUp:
             open_store(bad)
         assert "secret" not in str(refusal.value)
 
+    @pytest.mark.parametrize("bad", ["fsar:secret@127.0.0.1/a", "fsar@127.0.0.1/a?password=secret"])
+    def test_a_password_that_a_list_of_processes_would_show_is_refused(self, bad: str) -> None:
+        with pytest.raises(BadRequest, match=r"must hold no password: others see it; write \$\{NAME\}") as refusal:
+            open_store(f"postgresql://{bad}")
+        assert "secret" not in str(refusal.value)
+
+    def test_a_password_may_stand_in_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[URL] = []
+
+        def without_server(url: URL, **_: object) -> None:
+            asked.append(url)
+            raise SQLAlchemyError("no server")
+
+        monkeypatch.setattr(schedules_store, "create_engine", without_server)
+        uri = "postgresql://fsar:${FSAR_MADE}@127.0.0.1/a"
+        monkeypatch.delenv("FSAR_MADE", raising=False)
+        with pytest.raises(BadRequest, match="needs the environment to set FSAR_MADE"):
+            open_store(uri)
+        monkeypatch.setenv("FSAR_MADE", "p@ss/word")
+        with pytest.raises(BadRequest, match="must be a database that can be opened: no server"):
+            open_store(uri)
+        assert [(url.username, url.password, url.host) for url in asked] == [("fsar", "p@ss/word", "127.0.0.1")]
+
     def test_a_common_storage_holds_the_store(self, site: Site) -> None:
         assert store_uri({"a": site, "b": site}) == f"sqlite:///{site.storage / 'schedules.db'}"
         other = site.model_copy(update={"storage": site.storage / "other"})
@@ -138,20 +162,6 @@ class TestMissed:
         assert started == []
 
 
-class TestCutShort:
-    @pytest.mark.parametrize(("missed", "age_h", "goes_on"), [("run", 1, True), ("run", 30, False), ("skip", 1, False)])
-    def test_a_rerun_that_was_killed_goes_on_as_the_schedule_says(
-        self, site: Site, started: list[tuple[str, str]], missed: str, age_h: int, goes_on: bool
-    ) -> None:
-        schedule = NIGHTLY.model_copy(update={"missed": missed})
-        slot = slot_of(datetime.now(UTC) - timedelta(hours=age_h))
-        mark_begun(site, "nightly", slot)
-        assert state(site, "nightly", slot) == "cut short"
-        take_up_cut_short(FILE, "nightly", schedule, site)
-        assert started == ([("nightly", slot)] if goes_on else [])
-        assert state(site, "nightly", slot) == ("cut short" if goes_on else "left out")
-
-
 def test_a_slot_that_is_due_becomes_a_process_with_a_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,10 +184,3 @@ def test_a_server_without_a_good_file_does_not_start(tmp_path: Path) -> None:
 def _minutes_ago(count: int) -> str:
     """Hourly, so many minutes ago."""
     return f"{(datetime.now(UTC) - timedelta(minutes=count)).minute} * * * *"
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "the moment did not come"
-        time.sleep(0.02)
