@@ -1,22 +1,19 @@
 """What two machines of a cluster must have in common, and where they differ."""
 
-import hashlib
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import torch
 
 from sweeps.engine.doctor import GIB, Finding, fail, warn
 from sweeps.engine.doctor_machine import wrong_versions
 from sweeps.engine.site import Site
+from sweeps.engine.source_hash import source_hash
 
 _SKEW_S, _BAD_SKEW_S = 2.0, 60.0
 _COMPARED = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pyarrow", "decord", "av", "pydantic")
-_ROOT = Path(__file__).resolve().parents[2]
-_FOLDERS = ("fsar_core", "search_spaces", "sweeps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +25,7 @@ class Facts:
     wrong: tuple[str, ...]
     """Packages that the project asks for otherwise."""
     code: str
-    """Hash of the project's files."""
+    """``source_hash``."""
     gpus: tuple[float, ...]
     """Memory of each, GiB."""
 
@@ -40,7 +37,7 @@ def facts() -> Facts:
         python=platform.python_version(),
         versions={name: _version(name) for name in _COMPARED},
         wrong=tuple(wrong_versions()),
-        code=code_hash(),
+        code=source_hash(),
         gpus=tuple(torch.cuda.get_device_properties(i).total_memory / GIB for i in range(count)),
     )
 
@@ -50,15 +47,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "none"
-
-
-def code_hash(root: Path = _ROOT) -> str:
-    """Of all Python files of the project."""
-    digest = hashlib.blake2b(digest_size=6)
-    for folder in _FOLDERS:
-        for path in sorted((root / folder).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from sweeps.engine.doctor import Finding, fail, ok, warn
@@ -9,7 +10,8 @@ from sweeps.engine.site import Site
 
 _LISTENS = "0A"
 """State of a socket in Linux's tables."""
-_ANYWHERE = frozenset({"0" * 8, "0" * 32})
+_WORD = 4
+"""Bytes of a number in their addresses, the lowest first."""
 _PORTS = {
     5000: ("MLflow", "fsar tracking serve keeps it on 127.0.0.1, or asks for accounts"),
     5432: ("PostgreSQL", "listen_addresses = 'localhost', or a firewall"),
@@ -31,22 +33,40 @@ def network(site: Site) -> Iterator[Finding]:
     listening = open_ports()
     wide = {port: own for port, own in _PORTS.items() if listening.get(port)}
     for port, (server, todo) in wide.items():
-        yield warn("ports", f"{port}, by default {server}, listens on every interface of this machine", todo)
+        told = f"{port}, by default {server}, is open to other machines on {_named(listening[port])}"
+        yield warn("ports", told, todo)
     if not wide:
         near = [str(port) for port in _PORTS if port in listening]
         yield ok("ports", "in use, from this machine alone: " + (", ".join(near) or "none of those of Ray and MLflow"))
 
 
-def open_ports(tables: tuple[Path, ...] = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))) -> dict[int, bool]:
-    """Ports that something listens on, and whether on every interface. Nothing where there is no Linux."""
-    found: dict[int, bool] = {}
+def open_ports(
+    tables: tuple[Path, ...] = (Path("/proc/net/tcp"), Path("/proc/net/tcp6")),
+) -> dict[int, list[IPv4Address | IPv6Address]]:
+    """Ports that something listens on, and those of its addresses that are not this machine's own alone. Nothing where
+    there is no Linux."""
+    found: dict[int, list[IPv4Address | IPv6Address]] = {}
     for table in tables:
         for line in table.read_text().splitlines()[1:] if table.is_file() else []:
             _, local, _, state, *_ = line.split()
-            address, port = local.rsplit(":", 1)
+            written, port = local.rsplit(":", 1)
             if state == _LISTENS:
-                found[int(port, 16)] = found.get(int(port, 16), False) or address in _ANYWHERE
+                address, wide = _address(written), found.setdefault(int(port, 16), [])
+                if not address.is_loopback and address not in wide:
+                    wide.append(address)
     return found
+
+
+def _address(written: str) -> IPv4Address | IPv6Address:
+    """Of one of Linux's tables; one of version 4 that version 6 carries is taken out."""
+    content = bytes.fromhex(written)
+    words = (content[i : i + _WORD] for i in range(0, len(content), _WORD))
+    found = ip_address(b"".join(word[::-1] for word in words))
+    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
+
+
+def _named(addresses: list[IPv4Address | IPv6Address]) -> str:
+    return ", ".join(f"{own} (every interface)" if own.is_unspecified else str(own) for own in addresses)
 
 
 def records(site: Site) -> Iterator[Finding]:

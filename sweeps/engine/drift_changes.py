@@ -7,11 +7,12 @@ from typing import Literal
 from fsar_core.frozen import Frozen
 from sweeps.engine.drift_measured import Measured, Place, Seen
 from sweeps.engine.records import Environment
-from sweeps.engine.reruns import Code, Rerun
+from sweeps.engine.reruns import Code, Machines, Rerun
 from sweeps.engine.tracking_fields import params
 
 Kind = Literal["code", "data", "libraries", "hardware", "recipe", "schedule"]
 _NONE = "none"
+_NOT_KNOWN = "not known"
 _OF_EVERY_RUN = ("seed",)
 
 
@@ -70,9 +71,19 @@ def _hardware(before: Rerun, after: Rerun) -> list[Change]:
     ]
     return [
         *(change for found in trained for change in found),
+        *_threads(one, other),
         *_differing("hardware", "host of the driver", one.host, other.host, explains=False),
         *_differing("hardware", "platform", one.platform, other.platform),
     ]
+
+
+def _threads(before: Machines, after: Machines) -> list[Change]:
+    """Of torch in trainings on a CPU: sums are cut up by them. Older records do not name them."""
+    told = [
+        ", ".join(sorted({str(own.threads or _NOT_KNOWN) for own in m.trained_on if "cpu" in own.device.casefold()}))
+        for m in (before, after)
+    ]
+    return _differing("hardware", "threads of a training", told[0], told[1]) if all(told) else []
 
 
 def _word(environment: Environment, what: str) -> str:

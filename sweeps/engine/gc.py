@@ -16,7 +16,9 @@ from fsar_core.aside import abandoned
 from fsar_core.kept_weights import finished_weights_file, slim, superfluous
 from sweeps.engine.bundle import RUN_KEY
 from sweeps.engine.records import RunFolder, RunRecord
+from sweeps.engine.reruns import SCHEDULE_NAME, SLOT
 from sweeps.engine.results import UnreadableResultError
+from sweeps.engine.schedules_slots import is_at_work
 
 Kind = Literal["training state", "old checkpoint", "left over", "Ray session", "unreferenced run"]
 KINDS: dict[Kind, str] = {
@@ -48,6 +50,8 @@ class Found:
     garbage: list[Garbage] = field(default_factory=list)
     at_work: list[Path] = field(default_factory=list)
     """Runs that a process holds now; they are left alone."""
+    reruns_at_work: list[Path] = field(default_factory=list)
+    """Folders of reruns that a process holds now; nothing below them is looked at."""
     driver: bool = False
     """Whether a sweep runs on this storage now: Ray's sessions are left alone then."""
 
@@ -64,22 +68,41 @@ class Unreferenced:
 
 
 def collect_garbage(storage: Path, *, remove: bool, tell: Tell, unreferenced: Unreferenced | None = None) -> Found:
-    """Finds it, and with ``remove`` frees it. Runs that are at work are never touched. ``tell`` hears of runs.
+    """Finds it, in the reruns of schedules too, and with ``remove`` frees it. What is at work is never touched, and no
+    run of a rerun is unreferenced. ``tell`` hears of runs.
 
     Raises UnreadableResultError for a damaged record.
     """
     found = Found()
-    folders = _run_folders(storage)
-    drop = set[str]() if unreferenced is None else _unreferenced(folders, unreferenced)
-    for done, folder in enumerate(folders, 1):
-        _visit(folder, found, remove=remove, drop=folder.path.name in drop)
-        tell(done, len(folders))
-    found.driver = _driver_at_work(storage)
+    folders = {place: _run_folders(place) for place in (storage, *_reruns(storage))}
+    drop = set[str]() if unreferenced is None else _unreferenced(folders[storage], unreferenced)
+    done, total = 0, sum(map(len, folders.values()))
+    for place, own in folders.items():
+        if place != storage and is_at_work(place):
+            found.reruns_at_work.append(place)
+            continue
+        for folder in own:
+            _visit(folder, found, remove=remove, drop=place == storage and folder.path.name in drop)
+            done += 1
+            tell(done, total)
+        _clear(place, found, remove=remove)
+    return found
+
+
+def _reruns(storage: Path) -> list[Path]:
+    """Their folders; a fresh one is a storage of its own."""
+    names = _folders(storage / "reruns", re.compile(SCHEDULE_NAME))
+    return [slot for name in names for slot in _folders(name, re.compile(SLOT))]
+
+
+def _clear(storage: Path, found: Found, *, remove: bool) -> None:
+    """What lies beside its runs."""
     _take(found, "left over", _half_removed(storage), remove=remove)
     _take(found, "left over", _abandoned_tables(storage), remove=remove)
-    if not found.driver:
+    if _driver_at_work(storage):
+        found.driver = True
+    else:
         _take(found, "Ray session", _folders(storage / "tune", _SESSION), remove=remove)
-    return found
 
 
 def _run_folders(storage: Path) -> list[RunFolder]:

@@ -26,7 +26,8 @@ def gc(
         float, typer.Option(help="With --unreferenced: only runs in which nothing has changed for so many days.")
     ] = 30,
 ) -> NoReturn:
-    """Free what is not needed any more: training state of finished runs, old checkpoints, what killed processes left.
+    """Free what is not needed any more, in reruns of schedules too: training state of finished runs, old checkpoints,
+    what killed processes left.
 
     Results and selected weights stay, so that more can be measured; unfinished runs go on from their checkpoints.
     Runs that are at work are never touched. Ends with 0, or with 2 when it was refused.
@@ -74,6 +75,8 @@ def _show(found: Found, site: Site, console: Console, *, removed: bool) -> None:
         _line(console, f"unreferenced: {garbage.path} ({garbage.size / 2**20:.1f} MiB)")
     if found.at_work:
         _line(console, f"left alone, at work now: {len(found.at_work)} of the runs")
+    if found.reruns_at_work:
+        _line(console, f"left alone, at work now: {len(found.reruns_at_work)} of the reruns of schedules")
     if found.driver:
         _line(console, "left alone: Ray's sessions, since a sweep runs on this storage")
     total = sum(garbage.size for garbage in found.garbage)

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from sweeps.engine.cli import DryRunFlag, FreshFlag, JpegFlag, PresetFlag, SiteFlag, ended, show_tables
+from sweeps.engine.failures import KINDS, Kind
 from sweeps.engine.paper_flags import AllFlag, NamesArgument, OwnDatasetFlag, PaperSeedsFlag, paper_request
 from sweeps.engine.plan_view import show_plan
 from sweeps.engine.site import Site
@@ -74,9 +75,7 @@ def plan(
 def retry(
     names: NamesArgument = None,
     every: AllFlag = False,
-    only: Annotated[
-        str, typer.Option(help="Kinds of failure, with commas: oom, preempted, bug, needs.")
-    ] = "oom,preempted",
+    only: Annotated[str, typer.Option(help=f"Kinds of failure, with commas: {', '.join(KINDS)}.")] = "oom,preempted",
     site: SiteFlag = "laptop",
     dataset: OwnDatasetFlag = None,
     preset: PresetFlag = None,
@@ -84,8 +83,6 @@ def retry(
     jpeg: JpegFlag = None,
 ) -> NoReturn:
     """Start again only what failed in some way, with the runs that waited for it."""
-    from sweeps.engine.failures import KINDS, Kind  # takes PyTorch
-
     kinds: list[Kind] = [kind for kind in KINDS if kind in only.split(",")]
     wrong = [part for part in only.split(",") if part not in KINDS]
     request, tables_of = paper_request(names, every, site=site, dataset=dataset, preset=preset, seeds=seeds, jpeg=jpeg)

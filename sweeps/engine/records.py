@@ -49,6 +49,10 @@ class Environment(Frozen):
     precision: Precision = "fp32"
     """Its measurements are made in the same one."""
     versions: dict[str, str]
+    threads: int | None = None
+    """Of torch, on a CPU, where their number changes the last digits; None on a GPU, and where that was not noted."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"threads"})
 
 
 class RunHead(Frozen, extra="ignore"):

@@ -1,5 +1,6 @@
 """A sweep over tables, without a command line: compare with what is recorded, run, record, show."""
 
+import os
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ Choose = Callable[[Plan], Plan]
 _LOCAL_UI = "http://127.0.0.1:5000"
 """Where ``make ui`` serves."""
 _SHOWN_WHOLE = 3
+_COMMIT = "FSAR_GIT_COMMIT"
+"""Environment variable, of what was built from a repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +228,8 @@ def origin(prepared: Prepared) -> Origin:
 
 
 def git_commit() -> str:
-    """Of the code that runs, with a mark if it has changes that are not committed; ``unknown`` outside a repository."""
+    """Of the code that runs, with a mark if it has changes that are not committed. Outside a repository what the image
+    says that it was built from, or ``unknown``."""
     here = Path(__file__).parent
     commands = (
         ["git", "rev-parse", "HEAD"],
@@ -237,7 +241,7 @@ def git_commit() -> str:
             for command in commands
         )
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get(_COMMIT) or "unknown"
     return f"{commit}+changes" if changes else commit
 
 

@@ -21,6 +21,8 @@ DOCUMENTS = [(path.name, document) for path in FILES for document in yaml.safe_l
 NAMES = [f"{name}:{document['kind']}" for name, document in DOCUMENTS]
 KUBERNETES = "1.37"
 RAY_FILES = ("rayjob.yaml", "raycluster.yaml")
+POSTGRESQL_OF_DEBIAN = {"bookworm": 15, "trixie": 17}
+"""Major version of its package postgresql-client."""
 
 
 def found(node: Any, key: str) -> Iterator[Any]:
@@ -242,6 +244,44 @@ def test_what_the_job_starts_is_in_the_image() -> None:
     assert users == [
         f"USER {ray_cluster('rayjob.yaml')['headGroupSpec']['template']['spec']['securityContext']['runAsUser']}"
     ]
+
+
+def test_the_image_can_dump_the_database_of_the_manifests() -> None:
+    """pg_dump refuses a server that is newer than itself."""
+    text = (FOLDER / "Dockerfile").read_text()
+    debian = re.search(r"^FROM python:[\d.]+-slim-(\w+)$", text, re.MULTILINE)
+    server = re.search(r":(\d+)", containers()["postgres.yaml:postgres/postgres"]["image"])
+    assert debian
+    assert server
+    assert POSTGRESQL_OF_DEBIAN[debian[1]] == int(server[1])
+    assert re.search(r"apt-get install [^&]*\bpostgresql-client\b", text)
+
+
+def test_the_printed_backup_is_of_the_databases_that_are_served() -> None:
+    (line,) = re.findall(
+        r"^#   (kubectl exec .* fsar backup .*)$", (FOLDER / "postgres.yaml").read_text(), re.MULTILINE
+    )
+    pod, command = (part.split() for part in line.split(" -- "))
+    served = containers()["mlflow.yaml:mlflow/mlflow"]
+    assert ("Deployment", pod[-1].removeprefix("deployment/")) in {
+        (document["kind"], document["metadata"].get("name")) for _, document in DOCUMENTS
+    }
+    for flag in ("--site", "--store"):
+        assert command[command.index(flag) + 1] == served["command"][served["command"].index(flag) + 1]
+    to = Path(command[2])
+    assert to.is_relative_to("/shared")
+    assert not to.is_relative_to(load_site("kubernetes").storage)
+    assert {"/shared"} <= {mount["mountPath"] for mount in served["volumeMounts"]}
+    assert "PGPASSWORD" in {variable["name"] for variable in served["env"]}
+
+
+def test_records_name_the_commit_that_the_image_was_built_from() -> None:
+    texts = [(FOLDER / "Dockerfile").read_text(), (REPOSITORY / "docs" / "operations.md").read_text()]
+    builds = [line for text in texts for line in text.splitlines() if "docker build " in line]
+    assert len(builds) == len(texts)
+    assert all("--build-arg GIT_COMMIT=$(git rev-parse HEAD)" in line for line in builds)
+    _, _, after = texts[0].partition("\nARG GIT_COMMIT=unknown\n")
+    assert re.search(r"^ENV .*\bFSAR_GIT_COMMIT=\$GIT_COMMIT\b", after, re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

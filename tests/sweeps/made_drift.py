@@ -20,9 +20,9 @@ def slot(number: int) -> str:
     return f"202611{number + 1:02d}T030000Z"
 
 
-def machines(device: str = "x86_64 CPU, 2 cores", torch: str = "2.15.0") -> Machines:
+def machines(device: str = "x86_64 CPU, 2 cores", torch: str = "2.15.0", threads: int | None = None) -> Machines:
     versions = {"torch": torch, "numpy": "2.4.0"}
-    trained = Environment(host="node-1", device=device, versions=versions)
+    trained = Environment(host="node-1", device=device, versions=versions, threads=threads)
     return Machines(
         host="node-1", python="3.11.9", platform="Linux-6", versions={"mlflow": "3.17"}, trained_on=(trained,)
     )

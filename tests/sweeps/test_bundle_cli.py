@@ -21,7 +21,8 @@ from sweeps.engine.job import carry_out
 from sweeps.engine.plan import Plan
 from sweeps.engine.records import RunFolder, Store
 from sweeps.engine.results import collect
-from sweeps.engine.site import Site
+from sweeps.engine.schedules_slots import slot_held
+from sweeps.engine.site import Site, load_site
 from sweeps.engine.tracking import Tracking
 from tests.fsar_core import tiny
 from tests.sweeps.made_bundle import imported, silent
@@ -148,6 +149,12 @@ class TestGc:
         assert "freed 0.005 GiB" in fsar("gc", "--site", str(site), "--yes").output
         assert [path.name for path in checkpoints.iterdir()] == ["step-00000200"]
         assert "would free 0.000 GiB\n" in fsar("gc", "--site", str(site)).output
+
+    def test_reruns_at_work_are_told(self, site: Path) -> None:
+        with slot_held(load_site(str(site)), "nightly", "20261121T030000Z") as got:
+            assert got
+            shown = fsar("gc", "--site", str(site))
+        assert "left alone, at work now: 1 of the reruns of schedules" in shown.output
 
     def test_faults_are_refused(self, site: Path, tmp_path: Path) -> None:
         assert "from 0" in refusals(fsar("gc", "--site", str(site), "--older-than", "-1"))[0]

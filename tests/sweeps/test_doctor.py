@@ -18,12 +18,13 @@ from sweeps.engine import doctor as doctors
 from sweeps.engine import doctor_machine, doctor_places, doctor_services
 from sweeps.engine.doctor import Check, Finding, carried_out, fail, healthy, ok, warn
 from sweeps.engine.doctor_data import data_roots, decoding
-from sweeps.engine.doctor_facts import Answer, Facts, code_hash, compared, told
+from sweeps.engine.doctor_facts import Answer, Facts, compared, facts, told
 from sweeps.engine.doctor_machine import gpus, limits, memory, packages
 from sweeps.engine.doctor_nodes import nodes
 from sweeps.engine.doctor_places import disks, locks
 from sweeps.engine.doctor_services import network, open_ports
 from sweeps.engine.fsar import app
+from sweeps.engine.schedules_facts import code
 from sweeps.engine.site import Site
 from tests.sweeps.made_folder import files
 from tests.sweeps.made_plans import made_site
@@ -198,19 +199,42 @@ class TestServices:
     TABLE = (
         "  sl  local_address rem_address   st\n"
         "   0: 0100007F:1388 00000000:0000 0A\n   1: 00000000:2049 00000000:0000 0A\n"
-        "   2: 00000000:18EB 00000000:0000 01\n"
+        "   2: 00000000:18EB 00000000:0000 01\n   3: 010200C0:1538 00000000:0000 0A\n"
+    )
+    TABLE_6 = (
+        "  sl  local_address\n   0: 0000000000000000FFFF00000100007F:1388 00000000000000000000000000000000:0000 0A\n"
+        "   1: 00000000000000000000000001000000:2711 00000000000000000000000000000000:0000 0A\n"
+        "   2: B80D0120000000000000000001000000:1538 00000000000000000000000000000000:0000 0A\n"
+        "   3: 0000000000000000FFFF000000000000:2049 00000000000000000000000000000000:0000 0A\n"
     )
 
-    def test_open_ports_are_read_with_whether_others_reach_them(self, tmp_path: Path) -> None:
-        table = tmp_path / "tcp"
-        table.write_text(self.TABLE)
-        assert open_ports((table, tmp_path / "none")) == {5000: False, 8265: True}
+    @pytest.fixture
+    def tables(self, tmp_path: Path) -> tuple[Path, ...]:
+        """As Linux writes them, the third of which is not there."""
+        found = tmp_path / "tcp", tmp_path / "tcp6", tmp_path / "none"
+        for table, text in zip(found, (self.TABLE, self.TABLE_6), strict=False):
+            table.write_text(text)
+        return found
 
-    def test_a_server_that_hears_everyone_is_warned_of(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(doctor_services, "open_ports", lambda: {5000: False, 8265: True})
+    def test_open_ports_are_read_with_the_addresses_at_which_others_reach_them(self, tables: tuple[Path, ...]) -> None:
+        found = {port: [str(own) for own in addresses] for port, addresses in open_ports(tables).items()}
+        assert found == {5000: [], 8265: ["0.0.0.0"], 5432: ["192.0.2.1", "2001:db8::1"], 10001: []}
+
+    def test_a_server_that_hears_other_machines_is_warned_of_with_its_addresses(
+        self, site: Site, tables: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(doctor_services, "open_ports", giving(open_ports(tables)))
         found = [finding for finding in network(site) if finding.what == "ports"]
-        assert [finding.level for finding in found] == ["warn"]
-        assert found[0].told.startswith("8265, by default Ray's dashboard")
+        assert [(finding.level, finding.told) for finding in found] == [
+            ("warn", "5432, by default PostgreSQL, is open to other machines on 192.0.2.1, 2001:db8::1"),
+            ("warn", "8265, by default Ray's dashboard, is open to other machines on 0.0.0.0 (every interface)"),
+        ]
+
+    def test_servers_of_this_machine_alone_are_listed(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor_services, "open_ports", giving({5000: [], 22: [], 6379: []}))
+        assert [finding.told for finding in network(site) if finding.what == "ports"] == [
+            "in use, from this machine alone: 5000, 6379"
+        ]
 
     def test_a_machine_without_an_address_is_a_fault(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         def unknown(_: str) -> str:
@@ -264,14 +288,8 @@ class TestNodes:
         assert words in found.told
         assert found.todo
 
-    def test_the_hash_of_the_code_changes_with_any_file_of_it(self, tmp_path: Path) -> None:
-        file = tmp_path / "sweeps" / "a.py"
-        file.parent.mkdir()
-        file.write_text("x = 1")
-        before = code_hash(tmp_path)
-        assert code_hash(tmp_path) == before
-        file.write_text("x = 2")
-        assert code_hash(tmp_path) != before
+    def test_the_code_is_named_as_reruns_name_it(self) -> None:
+        assert facts().code == code().source
 
 
 def test_all_checks_are_counted_for_the_bar(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

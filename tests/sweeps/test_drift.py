@@ -81,6 +81,28 @@ class TestSameness:
         ]
         assert drift(found).verdict == "insufficient data"
 
+    @pytest.mark.parametrize(("before", "told"), [(1, "1"), (None, "not known")])
+    def test_another_number_of_threads_need_not_either_and_is_named(
+        self, site: Site, before: int | None, told: str
+    ) -> None:
+        places = machines(threads=before), machines(threads=4)
+        made = [made_rerun(site, n, SAME, seeds=SEEDS, draw=n, where=where) for n, where in enumerate(places)]
+        found = drift(made)
+        assert found.verdict == "insufficient data"
+        assert found.same.startswith("Not bitwise equal, as something changed")
+        assert [(own.kind, own.what, own.before, own.after) for own in found.changes] == [
+            ("hardware", "threads of a training", told, "4")
+        ]
+
+    def test_the_same_number_of_threads_must_give_the_same_digits(self, site: Site) -> None:
+        made = [made_rerun(site, n, SAME, seeds=SEEDS, draw=n, where=machines(threads=4)) for n in (0, 1)]
+        assert drift(made).verdict == "suspicious"
+
+    def test_from_a_cpu_to_a_gpu_only_the_device_is_named(self, site: Site) -> None:
+        places = machines(threads=4), machines("NVIDIA GeForce RTX 4090")
+        made = [made_rerun(site, n, SAME, seeds=SEEDS, where=where) for n, where in enumerate(places)]
+        assert [own.what for own in drift(made).changes] == ["device"]
+
     def test_reused_records_are_no_repetition(self, site: Site) -> None:
         found = drift([made_rerun(site, number, SAME, seeds=SEEDS, fresh=False) for number in (0, 1)])
         assert (found.verdict, found.same) == ("insufficient data", "")

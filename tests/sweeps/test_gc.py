@@ -1,7 +1,5 @@
 """What ``fsar gc`` frees, and what it leaves: runs go on, are measured further, and serve others as before."""
 
-import os
-import time
 from pathlib import Path
 
 import pytest
@@ -12,17 +10,16 @@ from fsar_core.config import EvalConfig
 from fsar_core.kept_weights import finished_weights
 from fsar_core.methods import sgtm
 from sweeps.engine import job as jobs
-from sweeps.engine.gc import Found, Unreferenced, collect_garbage
+from sweeps.engine.gc import Unreferenced
 from sweeps.engine.job import Job, carry_out
 from sweeps.engine.records import RunFolder, Store
 from tests.fsar_core import tiny
 from tests.sweeps.made_bundle import exported, imported
 from tests.sweeps.made_folder import files
+from tests.sweeps.made_garbage import DAY, collected, in_storage, kinds, old, stored
 from tests.sweeps.made_jobs import PRINT, job_of, opened, silent
 from tests.sweeps.made_plans import FIRST, needing
 from tests.sweeps.made_records import TRAIN, fill, run_config, small_table, write_run
-
-DAY = 86_400.0
 
 
 class Killed(BaseException):
@@ -34,32 +31,10 @@ def made_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_opened", opened)
 
 
-def in_storage(storage: Path, job: Job) -> Job:
-    return job.model_copy(update={"folder": storage / "runs" / f"{job.run.run_id()}-{PRINT}"})
-
-
-def collected(storage: Path, *, remove: bool = True, rule: Unreferenced | None = None) -> Found:
-    return collect_garbage(storage, remove=remove, tell=lambda done, of: None, unreferenced=rule)
-
-
-def kinds(found: Found) -> dict[str, int]:
-    return {garbage.kind: garbage.size for garbage in found.garbage}
-
-
-def stored(storage: Path) -> dict[str, tuple[int, int]]:
-    """Without locks, which are empty."""
-    return {name: stamp for name, stamp in files(storage).items() if not name.endswith(".lock")}
-
-
 def room(storage: Path) -> int:
     """Bytes, each file counted once however many names it has."""
     found = {(own := Path(name).stat()).st_ino: own.st_size for name in files(storage)}
     return sum(found.values())
-
-
-def old(path: Path, days: float = 40.0) -> None:
-    for own in (*path.rglob("*"), path):
-        os.utime(own, (time.time() - days * DAY, time.time() - days * DAY))
 
 
 @pytest.fixture

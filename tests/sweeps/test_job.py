@@ -63,6 +63,19 @@ def test_a_job_leaves_a_record_with_its_history(whole: Job) -> None:
     assert record.origin == ORIGIN
 
 
+def test_a_record_names_the_threads_of_its_training(tmp_path: Path) -> None:
+    """On a CPU they decide the last digits."""
+    job = job_of(tmp_path, tiny.run())
+    before = torch.get_num_threads()
+    try:
+        carry_out(job.model_copy(update={"site": job.site.model_copy(update={"cpus_per_run": 2.0})}), silent)
+    finally:
+        torch.set_num_threads(before)
+    record = RunFolder(job.folder).record()
+    assert record is not None
+    assert record.environment.threads == 2
+
+
 def test_a_job_leaves_every_evaluation_with_its_outcomes(whole: Job) -> None:
     folder = RunFolder(whole.folder)
     for evaluation in EVALUATIONS:

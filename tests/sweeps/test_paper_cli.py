@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from sweeps.engine.failures import Failure
+from sweeps.engine.failures import KINDS, Failure
 from sweeps.engine.fsar import app
 from sweeps.engine.plan import Plan, PlannedRun
 from tests.sweeps.made_folder import files, refusals, write_site, write_videos
@@ -132,6 +132,10 @@ class TestRetry:
         result = fsar("retry", "--only", "oom,full", "sgtm/table5", *ON_HMDB, "--site", str(site))
         assert result.exit_code == 2
         assert "--only must be of" in result.output
+
+    def test_the_help_names_every_kind(self) -> None:
+        words = re.sub(r"[│\s]+", " ", fsar("retry", "--help").output)
+        assert f"Kinds of failure, with commas: {', '.join(KINDS)}." in words
 
 
 class TestPlan:

@@ -7,7 +7,7 @@ import pytest
 
 from fsar_core import aside
 from sweeps.engine.failures import Failure
-from sweeps.engine.records import RunFolder, Store, bytes_free, write_aside
+from sweeps.engine.records import Environment, RunFolder, Store, bytes_free, write_aside
 from tests.sweeps.made_records import TRAIN, run_config, small_table, train_record, write_outcomes
 
 
@@ -59,6 +59,16 @@ def test_a_training_record_comes_back_as_it_was(store: Store) -> None:
     record = train_record(run_config())
     folder.write_record(record)
     assert folder.record() == record
+
+
+def test_an_environment_whose_threads_were_not_noted_is_read_and_written_as_before() -> None:
+    text = '{"host":"node-1","device":"cpu","precision":"fp32","versions":{"torch":"2.15.0"}}'
+    old = Environment.model_validate_json(text)
+    assert old.threads is None
+    assert old.model_dump_json() == text
+    assert "threads" not in old.canonical_json()
+    new = old.model_copy(update={"threads": 4})
+    assert Environment.model_validate_json(new.model_dump_json()) == new != old
 
 
 def test_the_head_of_a_training_record_is_the_record_without_settings_and_history(store: Store) -> None:
