@@ -29,7 +29,8 @@ def disks(site: Site) -> Iterator[Finding]:
     """Room and rights, of what is written; and of /tmp, where Ray keeps its sessions."""
     places = {"storage": site.storage, "cache": site.cache, "temporary files": Path("/tmp")}
     for name, path in places.items():
-        existing = next(own for own in (path, *path.parents) if own.exists())
+        # What may not be entered is as good as not there.
+        existing = next(own for own in (path, *path.parents) if os.access(own, os.F_OK))
         told = f"{path}: {shutil.disk_usage(existing).free / GIB:.1f} GiB free"
         if not os.access(existing, os.W_OK | os.X_OK):
             yield fail(name, f"{existing} cannot be written", f"another {name} in the site, or rights for this user")

@@ -71,12 +71,13 @@ def run_slot(asked: Asked, console: Console) -> int:
             return done.exit_code
         if not _is_alone(asked, site, held, console):
             return 0
-        before = begun(site, name, slot) if left_out(site, name, slot) is None else None
+        before, left = begun(site, name, slot), left_out(site, name, slot)
+        resumed = before is not None and (left is None or left.why != "refused")
         if before is not None and before.fresh:
             asked = replace(asked, fresh=True)
         mark_begun(site, name, slot, fresh=asked.fresh)
         try:
-            return _carried_out(asked, site, console, resumed=before is not None)
+            return _carried_out(asked, site, console, resumed=resumed)
         except BadRequest as refusal:
             mark_left_out(site, name, slot, "refused", *refusal.faults)
             raise

@@ -33,7 +33,8 @@ def changed_fault(study: optuna.Study, uri: str, space: Space, recipe: Recipe) -
     """Why a search over the space cannot go on with the study; None where it can. ``uri``: of the study's database.
 
     All of its points must be points of the space, those too that wait or are tried again, and no parameter may have
-    changed but in the range of its numbers: Optuna allows nothing else within one study.
+    changed but in the range of its numbers: Optuna allows nothing else within one study. A point that waits may also be
+    one that the space refuses, as a search does when it asks for it.
     """
     reason = _changed(study, space, recipe)
     if reason is None:
@@ -54,20 +55,27 @@ def _changed(study: optuna.Study, space: Space, recipe: Recipe) -> str | None:
         now.update(trial.distributions)
         return run
 
-    for number, point in _met(study):
+    waiting = _waiting(study)
+    for number, point in [*_begun(study), *waiting]:
         try:
             replace(space, define=heard).run(point, recipe)
         except (ValueError, optuna.TrialPruned) as error:
+            if isinstance(error, optuna.TrialPruned) and (number, point) in waiting:
+                continue
             reason = said(error) if isinstance(error, ValueError) else str(error)
             return f"its trial {number} is no point of it now: {reason.partition(' Please')[0]}"
     return _other_kind(study.get_trials(deepcopy=False), now)
 
 
-def _met(study: optuna.Study) -> Sequence[tuple[int, Point]]:
+def _begun(study: optuna.Study) -> Sequence[tuple[int, Point]]:
     """By number of the trial, the points that a search still uses."""
+    return [(trial.number, trial.params) for trial in (*points(study), *failed_points(study))]
+
+
+def _waiting(study: optuna.Study) -> Sequence[tuple[int, Point]]:
+    """As ``_begun``, of points that it has yet to ask for."""
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    begun = [(trial.number, trial.params) for trial in (*points(study), *failed_points(study))]
-    return begun + [(trial.number, trial.system_attrs.get("fixed_params", {})) for trial in waiting]
+    return [(trial.number, trial.system_attrs.get("fixed_params", {})) for trial in waiting]
 
 
 def _other_kind(trials: Sequence[FrozenTrial], now: dict[str, BaseDistribution]) -> str | None:

@@ -36,6 +36,8 @@ class LastingAsha(FirstWaitingAsha):
             reduction_factor=REDUCTION,
         )
         self._judged_at = _rungs(training)
+        self._judged = set[tuple[str, int]]()
+        """Looks that were counted, by trial and step: a worker that dies comes past a step again."""
         self._looks = dict[str, dict[int, float]]()
         """By key, of points that may go on."""
         ended = set[str]()
@@ -54,9 +56,11 @@ class LastingAsha(FirstWaitingAsha):
         self._pass(trial, self._looks.get(cast(str, trial.config["key"]), {}))
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Tune would judge the first look that it hears of by a rung long passed."""
-        if result.get("step") not in self._judged_at:
+        """Tune would judge a look between rungs, or one that comes again, by a rung long passed."""
+        look = (trial.trial_id, result.get("step", 0))
+        if look[1] not in self._judged_at or look in self._judged or "val_accuracy" not in result:
             return self.CONTINUE
+        self._judged.add(look)
         return super().on_trial_result(tune_controller, trial, result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:

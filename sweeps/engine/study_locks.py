@@ -14,6 +14,11 @@ from sweeps.engine.locks import sweep_locks
 from sweeps.engine.search_study import reaching_studies
 from sweeps.engine.site import BadRequest
 
+_EVERY = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+_ALIVE = {**_EVERY, "options": " ".join(f"-c tcp_{name}={value}" for name, value in _EVERY.items())}
+"""Both ends ask after each other: the lock of a machine that is gone ends within a minute, and no firewall takes the
+connection for a dead one."""
+
 
 @contextmanager
 def study_locks(uri: str, names: Iterable[str]) -> Generator[None]:
@@ -42,7 +47,7 @@ def study_locks(uri: str, names: Iterable[str]) -> Generator[None]:
 
 @contextmanager
 def _connected(url: URL, uri: str) -> Generator[Connection]:
-    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_ALIVE)
     with reaching_studies(uri):
         connection = engine.connect()
     try:

@@ -3,7 +3,6 @@
 import json
 import resource
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,44 +14,26 @@ from typer.testing import CliRunner, Result
 
 from fsar_core.data import video
 from sweeps.engine import doctor as doctors
-from sweeps.engine import doctor_machine, doctor_places, doctor_services
-from sweeps.engine.doctor import Check, Finding, carried_out, fail, healthy, ok, warn
+from sweeps.engine import doctor_machine, doctor_services
+from sweeps.engine.doctor import Finding, carried_out, fail, healthy, ok, warn
 from sweeps.engine.doctor_data import data_roots, decoding
 from sweeps.engine.doctor_facts import Answer, Facts, compared, facts, told
 from sweeps.engine.doctor_machine import gpus, limits, memory, packages
 from sweeps.engine.doctor_nodes import nodes
-from sweeps.engine.doctor_places import disks, locks
 from sweeps.engine.doctor_services import network, open_ports
 from sweeps.engine.fsar import app
 from sweeps.engine.schedules_facts import code
 from sweeps.engine.site import Site
+from tests.sweeps.made_doctor import giving, only, states
 from tests.sweeps.made_folder import files
 from tests.sweeps.made_plans import made_site
 
 GIB = 1 << 30
 
 
-def giving(value: object) -> Callable[..., object]:
-    """A function that gives this, whatever it is asked."""
-
-    def given(*_: object) -> object:
-        return value
-
-    return given
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return made_site(tmp_path)
-
-
-def states(check: Check, site: Site) -> list[tuple[str, str]]:
-    return [(finding.what, finding.level) for finding in check(site)]
-
-
-def only(check: Check, site: Site) -> Finding:
-    (finding,) = check(site)
-    return finding
 
 
 def doctor(folder: Path, *flags: str, head: str = "") -> Result:
@@ -154,26 +135,6 @@ class TestMachine:
     ) -> None:
         monkeypatch.setattr(resource, "getrlimit", giving((soft, soft)))
         assert only(limits, site.model_copy(update={"ray": ray_of})).level == level
-
-
-class TestPlaces:
-    @pytest.mark.parametrize(("free", "level"), [(0.5, "fail"), (5, "warn"), (50, "ok")])
-    def test_disks_need_room(self, site: Site, monkeypatch: pytest.MonkeyPatch, free: float, level: str) -> None:
-        monkeypatch.setattr(shutil, "disk_usage", giving(SimpleNamespace(free=free * GIB)))
-        assert {state for _, state in states(disks, site)} == {level}
-
-    def test_locks_hold_on_a_local_disk(self, site: Site) -> None:
-        assert only(locks, site).level == "ok"
-        assert not site.storage.exists()
-
-    def test_locks_that_do_not_hold_are_a_fault(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(doctor_places, "_other_takes", giving(0))
-        assert "takes a lock that is held" in only(locks, site).told
-
-    def test_a_storage_that_cannot_be_made_is_a_fault(self, site: Site, tmp_path: Path) -> None:
-        (tmp_path / "output").write_text("a file")
-        found = only(locks, site)
-        assert (found.level, found.todo) == ("fail", "storage must be writable for this user")
 
 
 class TestData:

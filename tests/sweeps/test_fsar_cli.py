@@ -24,6 +24,13 @@ from tests.sweeps.made_launch import Outcome, succeed
 SMALL = ("--preset", "smoke", "--dataset", "hmdb51", "--seeds", "1", "--shots", "1", "--episodes", "20")
 
 
+def test_a_node_of_a_cluster_names_its_site_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FSAR_SITE", "laptpo")
+    for words in (["plan", "sgtm/table5"], ["doctor"], ["gc"]):
+        (fault,) = refusals(CliRunner().invoke(app, words))
+        assert fault.startswith("site 'laptpo': no file"), words
+
+
 def fsar(*words: str) -> Result:
     return CliRunner().invoke(app, list(words))
 

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from typer.testing import CliRunner
 
 from fsar_core.data import cache_room
 from fsar_core.methods import sgtm
 from fsar_core.presets import Recipe
 from search_spaces.table import Table
 from sweeps.engine import launch, request
-from sweeps.engine.fsar import app
 from sweeps.engine.site import Site
 from tests.fsar_core.videos import cut_file
 from tests.sweeps.made_folder import files, launched, refusals, table_of, write_site, write_videos
@@ -89,13 +87,6 @@ def test_faults_of_flags_and_data_come_together(tmp_path: Path) -> None:
 def test_an_unknown_site_names_the_shipped_ones() -> None:
     (fault,) = refusals(launched("laptpo"))
     assert "name one of cluster, kubernetes, laptop, laptop-tiny, loopback, one_gpu, slurm, workstation" in fault
-
-
-def test_a_node_of_a_cluster_names_its_site_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FSAR_SITE", "laptpo")
-    for words in (["plan", "sgtm/table5"], ["doctor"], ["gc"]):
-        (fault,) = refusals(CliRunner().invoke(app, words))
-        assert fault.startswith("site 'laptpo': no file"), words
 
 
 def test_an_unknown_data_set_names_those_of_the_site(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from mlflow import MlflowClient
@@ -19,7 +20,7 @@ from sweeps.engine.results import TableResult
 from sweeps.engine.schedules import Schedule
 from sweeps.engine.schedules_cron import read_cron
 from sweeps.engine.schedules_seeds import FIRST_SLOT, seeds_of
-from sweeps.engine.schedules_slots import left_out, mark_begun, schedule_held, slot_held, slots, state
+from sweeps.engine.schedules_slots import left_out, mark_begun, mark_left_out, schedule_held, slot_held, slots, state
 from sweeps.engine.site import Site, load_site
 from tests.sweeps.made_folder import files, refusals, write_videos
 from tests.sweeps.made_launch import Outcome, succeed
@@ -174,9 +175,14 @@ class TestFresh:
         assert seeds_of(every_minute, slot_moment(SLOTS[0]), fresh=False) == tuple(range(100))
         assert seeds_of(every_minute, FIRST_SLOT, fresh=True) == tuple(range(100))
 
-    def test_a_slot_that_began_fresh_goes_on_fresh(self, file: Path, site: Site, plans: Plans) -> None:
+    @pytest.mark.parametrize("why", [None, "cut short", "refused"])
+    def test_a_slot_that_began_fresh_goes_on_fresh(
+        self, file: Path, site: Site, plans: Plans, why: Literal["cut short", "refused"] | None
+    ) -> None:
         plans(succeed)
         mark_begun(site, "nightly", SLOTS[0], fresh=True)
+        if why is not None:
+            mark_left_out(site, "nightly", SLOTS[0], why, "for a reason")
         run(file, SLOTS[0])
         (rerun,) = reruns(site, "nightly")
         assert rerun.fresh

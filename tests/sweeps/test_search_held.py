@@ -106,13 +106,18 @@ def test_a_parameter_that_optuna_would_not_take_is_refused(tmp_path: Path, defin
         define(study.ask(), recipe())
 
 
-def test_a_point_that_cannot_be_trained_any_more_is_refused(tmp_path: Path) -> None:
-    def define(trial: BaseTrial, own: Recipe) -> RunConfig:
-        BEGUN(trial, own)
-        raise NoCheapFormError("nothing is left to train")
+def without_cheap_form(trial: BaseTrial, own: Recipe) -> RunConfig:
+    BEGUN(trial, own)
+    raise NoCheapFormError("nothing is left to train")
 
-    study = begun(tmp_path, TrialState.COMPLETE, **{KEY: "a"})
-    said = fault(study, define)
+
+def test_a_point_that_waits_and_has_no_cheap_form_is_left_to_the_search(tmp_path: Path) -> None:
+    assert fault(begun(tmp_path, TrialState.WAITING), without_cheap_form) is None
+
+
+@pytest.mark.parametrize("state", [state for state in STATES if state is not TrialState.WAITING])
+def test_a_point_that_cannot_be_trained_any_more_is_refused(tmp_path: Path, state: TrialState) -> None:
+    said = fault(begun(tmp_path, state, **{KEY: "a"}), without_cheap_form)
     assert said is not None
     assert "its trial 0 is no point of it now: nothing is left to train;" in said
 

@@ -62,6 +62,15 @@ def test_a_look_that_was_missed_is_not_taken_for_that_of_a_rung() -> None:
     assert look(asha, added(asha, "b"), 50, 0.1) == LastingAsha.CONTINUE
 
 
+def test_a_look_that_comes_again_is_not_taken_for_that_of_a_rung_before() -> None:
+    asha = LastingAsha(LAPTOP, [past("a", TrialState.RUNNING, {})])
+    restarted = added(asha, "a")
+    for _ in range(2):  # its worker dies and comes past the step again; its look at 50 was lost with a driver
+        assert look(asha, restarted, 150, 0.9) == LastingAsha.CONTINUE
+        asha.on_trial_add(CONTROLLER, restarted)
+    assert look(asha, added(asha, "b"), 50, 0.1) == LastingAsha.CONTINUE
+
+
 def test_nothing_is_stopped_at_its_last_step() -> None:
     ended = [past(f"{i}", TrialState.COMPLETE, {4: 0.9, 50: 0.9, 150: 0.9, 200: 0.9}) for i in range(3)]
     for training in (
