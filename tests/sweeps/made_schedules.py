@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from sweeps.engine.fsar import app
@@ -38,3 +40,14 @@ def wait_for(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the moment did not come"
         time.sleep(0.02)
+
+
+def starts_noted(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Slots for which ``module`` would have started a process, by schedule; it starts none."""
+    found: list[tuple[str, str]] = []
+
+    def start(file: str, name: str, slot: str, folder: Path) -> None:
+        found.append((name, slot))
+
+    monkeypatch.setattr(module, "start", start)
+    return found

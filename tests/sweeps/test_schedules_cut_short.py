@@ -15,7 +15,7 @@ from sweeps.engine.schedules_serve import serve
 from sweeps.engine.schedules_slots import left_out, mark_begun, slot_held, state
 from sweeps.engine.site import Site
 from tests.sweeps.made_plans import made_site
-from tests.sweeps.made_schedules import wait_for
+from tests.sweeps.made_schedules import starts_noted, wait_for
 
 FILE = Path("schedules.toml")
 NIGHTLY = Schedule(script="mask_ratio", cron="0 3 * * *")
@@ -28,14 +28,7 @@ def site(tmp_path: Path) -> Site:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Slots for which a process would have been started."""
-    found: list[tuple[str, str]] = []
-
-    def start(file: str, name: str, slot: str, folder: Path) -> None:
-        found.append((name, slot))
-
-    monkeypatch.setattr(schedules_cut_short, "start", start)
-    return found
+    return starts_noted(schedules_cut_short, monkeypatch)
 
 
 class TestCutShort:

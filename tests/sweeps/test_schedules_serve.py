@@ -21,7 +21,7 @@ from sweeps.engine.schedules_slots import left_out
 from sweeps.engine.schedules_store import open_store, store_uri, stored, take_up
 from sweeps.engine.site import BadRequest, Site
 from tests.sweeps.made_plans import made_site
-from tests.sweeps.made_schedules import wait_for
+from tests.sweeps.made_schedules import starts_noted, wait_for
 
 FILE = Path("schedules.toml")
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -41,14 +41,7 @@ def uri(tmp_path: Path) -> str:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Slots for which a process would have been started."""
-    found: list[tuple[str, str]] = []
-
-    def start(file: str, name: str, slot: str, folder: Path) -> None:
-        found.append((name, slot))
-
-    monkeypatch.setattr(schedules_fire, "start", start)
-    return found
+    return starts_noted(schedules_fire, monkeypatch)
 
 
 def taken_up(uri: str, site: Site, now: datetime = NOW, **schedules: Schedule) -> list[str]:
