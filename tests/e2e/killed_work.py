@@ -1,14 +1,10 @@
 """What kills take from trainings: read from their logs and their checkpoints."""
 
 import re
-import time
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-
-import psutil
 
 from fsar_core.checkpoint import checkpoint_step, latest_checkpoint
 from sweeps.engine.run_log import LOG
@@ -93,15 +89,3 @@ class Lost:
 def lost(storage: Path, ended: dict[int, float]) -> list[Lost]:
     """``ended``: by process, when a worker died, in Unix time."""
     return [Lost(work.key, work.step, ended[work.pid] - work.saved_at) for work in works(storage) if work.pid in ended]
-
-
-def ends(processes: Collection[psutil.Process], limit_s: float = 60) -> dict[int, float]:
-    """Waits until they are dead: when each was, in Unix time, at the latest."""
-    when: dict[int, float] = {}
-
-    def note(process: psutil.Process) -> None:
-        when[process.pid] = time.time()
-
-    _, alive = psutil.wait_procs(list(processes), timeout=limit_s, callback=note)
-    assert alive == [], f"processes outlive what they belong to: {alive}"
-    return when

@@ -3,17 +3,20 @@
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
+
+from tests.e2e.processes import kill
 
 USER, PASSWORD = "fsar", "no-such-word-anywhere-4711"
 _ROLE = "postgres"
@@ -26,12 +29,14 @@ def free_port() -> int:
         return own.getsockname()[1]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Postgres:
-    """Reached by its password; databases are made by ``create``."""
+    """Reached by its password; databases are made by ``create``. Its first process is a child of the test, which
+    reaps it: PostgreSQL does not start again beside a process that has the number of its last one."""
 
     folder: Path
     port: int
+    _server: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
 
     def uri(self, name: str) -> str:
         """Without the password."""
@@ -54,15 +59,22 @@ class Postgres:
         return subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
 
     def start(self) -> None:
-        _as_role("pg_ctl", "-D", self.folder / "data", "-l", self.folder / "log", "-w", "-t", str(_START_S), "start")
+        with (self.folder / "log").open("ab") as log:
+            self._server = _started(["postgres", "-D", str(self.folder / "data")], log)
+        asked = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        deadline = time.monotonic() + _START_S
+        while subprocess.run(asked, check=False).returncode != 0:
+            up = self._server.poll() is None and time.monotonic() < deadline
+            assert up, (self.folder / "log").read_text()
+            time.sleep(0.05)
 
     def kill(self) -> None:
-        """As a crash of the machine would: every process of it, at once."""
-        head = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split("\n")[0]))
-        family = [head, *head.children(recursive=True)]
-        for process in family:
-            process.send_signal(signal.SIGKILL)
-        psutil.wait_procs(family, timeout=20)
+        """As a crash of the machine would: every process of it, at once. Nothing where it does not run."""
+        if self._server is None or self._server.poll() is not None:
+            return
+        head = psutil.Process(self._server.pid)
+        kill([head, *head.children(recursive=True)])
+        self._server.wait()
 
 
 def environment() -> dict[str, str]:
@@ -84,17 +96,19 @@ def _served(folder: Path) -> Generator[Postgres]:
     secret = folder / "password"
     secret.write_text(PASSWORD)
     own = Postgres(folder, free_port())
-    _as_role("initdb", "-D", folder / "data", "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync")
+    flags = ["-D", str(folder / "data"), "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync"]
+    with (folder / "log").open("ab") as log:
+        made = _started(["initdb", *flags], log)
+    assert made.wait() == 0, (folder / "log").read_text()
     secret.unlink()
     with (folder / "data" / "postgresql.conf").open("a") as settings:
         settings.write(f"port = {own.port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n")
         settings.write("fsync = off\n")
-    own.start()
     try:
+        own.start()
         yield own
     finally:
-        if (folder / "data" / "postmaster.pid").exists():
-            _as_role("pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+        own.kill()
 
 
 def _give_away(folder: Path) -> None:
@@ -106,12 +120,11 @@ def _give_away(folder: Path) -> None:
     os.chown(folder, role.pw_uid, role.pw_gid)
 
 
-def _as_role(program: str, *arguments: str | Path) -> None:
-    command = [_program(program), *map(str, arguments)]
-    if os.getuid() == 0:
-        command = ["runuser", "-u", _ROLE, "--", *command]
-    done = subprocess.run(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def _started(command: list[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    own = [_program(command[0]), *command[1:]]
+    if os.getuid() != 0:
+        return subprocess.Popen(own, cwd="/", stdout=log, stderr=log)
+    return subprocess.Popen(own, cwd="/", stdout=log, stderr=log, user=_ROLE, group=_ROLE, extra_groups=[])
 
 
 def _program(name: str) -> str:

@@ -1,9 +1,8 @@
 """A Ray cluster of the test's own on this machine: a head that runs nothing, and nodes that can be killed."""
 
 import shutil
-import signal
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import psutil
 from ray._private.node import Node
 from ray.cluster_utils import Cluster
 
-from tests.e2e.killed_work import ends
+from tests.e2e.processes import kill
 from tests.e2e.sweeping import trainers
 
 _SMALL: dict[str, Any] = {"object_store_memory": 100 << 20}
@@ -44,10 +43,7 @@ class Nodes:
         """Every process of a node at once, as when its machine goes down: when they died, by process."""
         raylet = _raylet(node)
         family = [raylet, *raylet.children(recursive=True)]
-        for process in family:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
-        ended = ends(family)
+        ended = kill(family)
         self._cluster.remove_node(node, allow_graceful=False)
         return ended
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.e2e.processes import ends
+
 REPOSITORY = Path(__file__).parents[2]
 LIMIT_S = 420
 
@@ -92,8 +94,7 @@ def kill_driver(driver: "subprocess.Popen[bytes]") -> None:
     family = [p for p in psutil.Process(driver.pid).children(recursive=True) if "agent" not in _title(p).lower()]
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    _, alive = psutil.wait_procs(family, timeout=60)
-    assert alive == [], f"processes outlive a killed driver: {alive}"
+    ends(family)
 
 
 def workers(driver: "subprocess.Popen[bytes]") -> list[psutil.Process]:

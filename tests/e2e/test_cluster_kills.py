@@ -13,9 +13,10 @@ import pytest
 from sweeps.engine.records import RunRecord
 from sweeps.engine.search_study import KEY, TWIN
 from tests.e2e import longer_sweep
-from tests.e2e.killed_work import Lost, Work, begun_at, ends, intervals, lost, saving, times_trained, works
+from tests.e2e.killed_work import Lost, Work, begun_at, intervals, lost, saving, times_trained, works
 from tests.e2e.mlflow_server import TrackingServer, assert_once, recorded, served
 from tests.e2e.postgres import Postgres, environment, postgres
+from tests.e2e.processes import ends
 from tests.e2e.ray_cluster import Nodes, ray_cluster
 from tests.e2e.sweeping import LIMIT_S, Place, wait_until
 

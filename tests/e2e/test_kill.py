@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine.records import RunRecord
+from tests.e2e.processes import kill
 from tests.e2e.sweeping import Place, kill_driver, wait_until, workers
 
 pytestmark = pytest.mark.timeout(1500)
@@ -107,8 +108,7 @@ def test_killed_workers_are_replaced_and_their_runs_go_on(
     for count in (0, 3, 6):
         wait_until(lambda count=count: len(files(place, "*/run.json")) >= count and checkpoints(place), driver, log)
         left |= checkpoints(place)
-        for worker in workers(driver):
-            worker.kill()
+        kill(workers(driver))
     assert driver.wait(timeout=420) == 0, log.read_text()[-4000:]
     assert {path.name for path in files(place, "*/evaluations/*.parquet")} == {
         path.name for path in files(undisturbed, "*/evaluations/*.parquet")

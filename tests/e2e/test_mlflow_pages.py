@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sweeps.engine.records import Store
 from sweeps.engine.results import TableResult, collect
 from sweeps.engine.tracking import Tracking, prepare
+from tests.e2e.processes import kill
 from tests.sweeps.made_records import PRINTS, fill, ratio_table
 
 TITLE = "Mask ratio, p < 0.05 & p > 0.01, *, a_b_c | d"
@@ -215,10 +216,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait(10)
-    _, alive = psutil.wait_procs(family, timeout=5)
-    for process in alive:
-        process.kill()
-    assert not psutil.wait_procs(alive, timeout=5)[1]
+    kill(family)
 
 
 def _open(browser: Browser, address: str) -> Page:

@@ -15,6 +15,7 @@ from fsar_core.methods import sgtm
 from fsar_core.presets import Recipe
 from search_spaces.table import Table
 from sweeps.engine.records import RunFolder
+from tests.e2e.processes import ends
 from tests.e2e.sweeping import REPOSITORY, wait_until
 from tests.sweeps.made_folder import launched, table_of, write_site, write_videos
 
@@ -67,5 +68,4 @@ def test_ctrl_c_stops_everything_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert driver.wait(timeout=60) == 130, log.read_text()
     assert "the same command goes on from here" in log.read_text()
     assert "Traceback" not in log.read_text()
-    _, alive = psutil.wait_procs(family, timeout=30)
-    assert alive == []
+    ends(family, limit_s=30)

@@ -19,6 +19,7 @@ from sweeps.engine.schedules import load_schedules
 from sweeps.engine.schedules_slots import slots, state
 from sweeps.engine.schedules_store import open_store, store_uri, take_up
 from sweeps.engine.site import Site, load_site
+from tests.e2e.processes import kill
 from tests.e2e.sweeping import REPOSITORY, Place
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
@@ -45,10 +46,10 @@ def serving(file: Path, log: Path) -> Generator["subprocess.Popen[bytes]"]:
     try:
         yield server
     finally:
-        kill(server)
+        kill_server(server)
 
 
-def kill(server: "subprocess.Popen[bytes]") -> None:
+def kill_server(server: "subprocess.Popen[bytes]") -> None:
     """SIGKILL to the server and all that descends from it; gone when this returns."""
     try:
         family = psutil.Process(server.pid).children(recursive=True)
@@ -56,12 +57,7 @@ def kill(server: "subprocess.Popen[bytes]") -> None:
         family = []
     server.kill()
     server.wait()
-    for process in family:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(family, timeout=60)
+    kill(family)
 
 
 def wait_for(condition: Callable[[], object], *logs: Path) -> None:
@@ -132,7 +128,7 @@ def test_a_missed_slot_is_made_up_for_and_a_killed_one_goes_on(place: Place) -> 
     trained = place.storage / "reruns" / "toy" / slot_of(due) / "runs"
     with serving(file, log) as server:
         wait_for(lambda: list(trained.glob("*/run.json")), log)
-        kill(server)
+        kill_server(server)
     assert "no server was there for 3 slots" in log.read_text()
     assert slots(site, "toy") == [slot_of(due)]
     assert state(site, "toy", slot_of(due)) == "cut short"
