@@ -16,6 +16,7 @@ from sweeps.engine.failures import StudyLostError
 from sweeps.engine.search_asked import Sampler
 from sweeps.engine.search_samplers import sampler_of
 from sweeps.engine.site import BadRequest
+from sweeps.engine.study_storage import study_storage
 
 KEY = "run"
 """User attribute of a trial: the key of its run in the store."""
@@ -43,9 +44,9 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = [StudyDirection.MAXIMIZE, *([StudyDirection.MINIMIZE] if cost else [])]
     with reaching_studies(uri):
-        # A connection is tried before it is used: one from before a restart of the database is replaced.
-        storage = optuna.storages.RDBStorage(uri, engine_kwargs={"pool_pre_ping": True})
-        study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, directions=directions)
+        study = optuna.create_study(
+            storage=study_storage(uri), study_name=name, load_if_exists=True, directions=directions
+        )
         known = study.user_attrs
         if known.get("cost", cost) != cost or len(study.directions) != len(directions):
             fault = f"study {name} weighs accuracy against {known.get('cost') or 'no cost'}, not {cost or 'no cost'}"
@@ -133,7 +134,7 @@ def reaching_studies(uri: str) -> Generator[None]:
     """Turns what Optuna's database raises where it cannot be used into a BadRequest."""
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError, ImportError, RuntimeError) as error:  # the last: of another schema
+    except (StorageInternalError, SQLAlchemyError, ImportError, OSError, RuntimeError) as error:  # last: another schema
         reason = why_lost(error)
         fault = f"the Optuna database {hide_credentials(uri)} must be reachable and writable, but: {reason}"
         way = "check study_uri in the site file: a database of its own, not the one of MLflow"

@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import make_url, text
 
 from sweeps.engine.site import BadRequest
-from sweeps.engine.study_locks import _connected, study_locks  # pyright: ignore[reportPrivateUsage] - how it asks
+from sweeps.engine.study_locks import study_locks
+from sweeps.engine.study_storage import connected
 from tests.e2e.postgres import PASSWORD, Postgres, postgres
+from tests.sweeps.opened_together import opened_together
 
 
 @pytest.fixture
@@ -29,7 +31,16 @@ def test_a_study_has_one_driver_whatever_its_storage(database: Postgres, monkeyp
         assert held == "1"
         database.kill()
     database.start()
-    with _connected(make_url(uri), uri) as connection:
+    with connected(make_url(uri)) as connection:
         assert connection.scalar(text("SHOW tcp_keepalives_idle")) == "30"
     with study_locks(uri, ["joint/b"]):
         pass
+
+
+def test_drivers_that_come_at_once_make_the_tables_once(database: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    uri = database.create("new").replace("://", "+psycopg://")
+    for storage in opened_together(uri):
+        assert storage.get_all_studies() == []
+        storage.engine.dispose()
+    assert database.sql("new", "SELECT COUNT(*) FROM version_info") == ["1"]
