@@ -72,12 +72,14 @@ def _searched(site: Site) -> Iterator[str]:
     import optuna
 
     from sweeps.engine.search_study import KEY, reaching_studies
+    from sweeps.engine.study_storage import study_storage
 
     uri = site.optuna_uri()
     if site.study_uri is None and not Path(uri.removeprefix("sqlite:///")).is_file():
         return
     with reaching_studies(uri):
-        for name in optuna.get_all_study_names(uri):
-            for trial in optuna.load_study(study_name=name, storage=uri).get_trials(deepcopy=False):
+        storage = study_storage(uri)
+        for name in optuna.get_all_study_names(storage):
+            for trial in optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False):
                 if KEY in trial.user_attrs:
                     yield trial.user_attrs[KEY]

@@ -16,6 +16,7 @@ from search_spaces.table import said
 from sweeps.engine.credentials import hide_credentials
 from sweeps.engine.search_queue import failed_points
 from sweeps.engine.search_study import points, reaching_studies
+from sweeps.engine.study_storage import study_storage
 
 
 def held_study(uri: str, name: str) -> optuna.Study | None:
@@ -24,7 +25,7 @@ def held_study(uri: str, name: str) -> optuna.Study | None:
         if _without_file(uri):
             return None
         try:
-            return optuna.load_study(storage=uri, study_name=name)
+            return optuna.load_study(storage=study_storage(uri), study_name=name)
         except KeyError:
             return None
 

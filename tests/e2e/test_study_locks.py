@@ -5,11 +5,12 @@ from collections.abc import Generator
 import pytest
 from sqlalchemy import make_url, text
 
+from sweeps.engine.search_held import held_study
 from sweeps.engine.site import BadRequest
 from sweeps.engine.study_locks import study_locks
-from sweeps.engine.study_storage import connected
+from sweeps.engine.study_storage import connected, study_storage
 from tests.e2e.postgres import PASSWORD, Postgres, postgres
-from tests.sweeps.opened_together import opened_together
+from tests.sweeps.together import together
 
 
 @pytest.fixture
@@ -38,9 +39,12 @@ def test_a_study_has_one_driver_whatever_its_storage(database: Postgres, monkeyp
 
 
 def test_drivers_that_come_at_once_make_the_tables_once(database: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a search that only looks whether its study is there."""
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
-    uri = database.create("new").replace("://", "+psycopg://")
-    for storage in opened_together(uri):
+    made, looked = (database.create(name).replace("://", "+psycopg://") for name in ("made", "looked"))
+    for storage in together(lambda: study_storage(made)):
         assert storage.get_all_studies() == []
         storage.engine.dispose()
-    assert database.sql("new", "SELECT COUNT(*) FROM version_info") == ["1"]
+    assert set(together(lambda: held_study(looked, "joint/a"))) == {None}
+    for name in ("made", "looked"):
+        assert database.sql(name, "SELECT COUNT(*) FROM version_info") == ["1"]

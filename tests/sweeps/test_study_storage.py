@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from tests.sweeps.opened_together import opened_together
+from sweeps.engine.study_storage import study_storage
+from tests.sweeps.together import together
 
 
 def test_drivers_that_come_at_once_find_whole_tables(tmp_path: Path) -> None:
-    for storage in opened_together(f"sqlite:///{tmp_path / 'studies.db'}"):
+    for storage in together(lambda: study_storage(f"sqlite:///{tmp_path / 'studies.db'}")):
         assert storage.get_all_studies() == []
         storage.engine.dispose()
