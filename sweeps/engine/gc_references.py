@@ -83,3 +83,4 @@ def _searched(site: Site) -> Iterator[str]:
             for trial in optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False):
                 if KEY in trial.user_attrs:
                     yield trial.user_attrs[KEY]
+        storage.engine.dispose()

@@ -24,9 +24,11 @@ def held_study(uri: str, name: str) -> optuna.Study | None:
     with reaching_studies(uri):
         if _without_file(uri):
             return None
+        storage = study_storage(uri)
         try:
-            return optuna.load_study(storage=study_storage(uri), study_name=name)
+            return optuna.load_study(storage=storage, study_name=name)
         except KeyError:
+            storage.engine.dispose()
             return None
 
 
