@@ -1,20 +1,25 @@
 """The clips of a data set: found, looked at once, named by a fingerprint of what is really there."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from fsar_core.data.folder_scan import Found, Split, scan_folder
 from fsar_core.data.manifest import BadManifest, read_manifest
-from fsar_core.data.probe_memory import Seen, look_at, recall, remember
+from fsar_core.data.probe_memory import Memory, Seen, look_at, recall, remember
 from fsar_core.data.processes import Lost, Progress, one_by_one, silent, spread
 from fsar_core.data.stores.location import Location
+from fsar_core.data.stores.stamp import Stamp
 from fsar_core.frozen import content_id
 
 _LIMIT_S = 120  # the first clip of a zip with millions of images waits for the zip's directory
 _FEW = 8  # fewer files than this are looked at sooner than a worker process starts
 _SAVE_EVERY_S = 30.0
+_TOLD_EVERY_S = 5.0
 _SHOWN = 50
 
 
@@ -133,15 +138,48 @@ def index_imported(
 def look_at_all(
     videos: Sequence[Found], workers: int, memory: Path, progress: Progress = silent
 ) -> list[tuple[Found, Seen]]:
-    """What is known of every clip, from ``memory`` where it is unchanged, else by looking."""
-    known = recall(memory)
+    """What is known of every clip, from ``memory`` where it is unchanged, else by looking: one process at a time looks,
+    the others wait for what it finds."""
     stamps = {video.location.key(): video.stamp for video in videos}
-    fresh = [key for key, stamp in stamps.items() if key not in known or known[key][0] != stamp]
-    lost: dict[str, Seen] = {}
-    old, total, saved = len(stamps) - len(fresh), len(stamps), time.monotonic()
-    progress(old, total)
-    for done, (key, result) in enumerate(_looks(fresh, workers), start=old + 1):
-        if isinstance(result, Lost):  # not remembered: it may go better another time
+    known, lost = recall(memory), dict[str, Seen]()
+    fresh = _fresh(stamps, known)
+    progress(len(stamps) - len(fresh), len(stamps))
+    if fresh:
+        with _alone(memory, stamps, progress):
+            known = recall(memory)
+            lost = _look(stamps, known, workers, memory, progress)
+    return [(video, lost[key] if (key := video.location.key()) in lost else known[key][1]) for video in videos]
+
+
+def _fresh(stamps: Mapping[str, Stamp], known: Memory) -> list[str]:
+    return [key for key, stamp in stamps.items() if key not in known or known[key][0] != stamp]
+
+
+@contextmanager
+def _alone(memory: Path, stamps: Mapping[str, Stamp], progress: Progress) -> Generator[None]:
+    """Tells meanwhile how far the process is that looks."""
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(memory.with_name(f".{memory.name}.lock"))
+    while True:
+        try:
+            lock.acquire(timeout=_TOLD_EVERY_S)
+            break
+        except Timeout:
+            progress(len(stamps) - len(_fresh(stamps, recall(memory))), len(stamps))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _look(
+    stamps: Mapping[str, Stamp], known: Memory, workers: int, memory: Path, progress: Progress
+) -> dict[str, Seen]:
+    """Adds to ``known``, and to ``memory``. Gives what is not remembered, since it may go better another time."""
+    fresh, total, saved = _fresh(stamps, known), len(stamps), time.monotonic()
+    lost = dict[str, Seen]()
+    for done, (key, result) in enumerate(_looks(fresh, workers), start=total - len(fresh) + 1):
+        if isinstance(result, Lost):
             lost[key] = Seen("", None, result.reason)
         else:
             known[key] = (stamps[key], result)
@@ -151,7 +189,9 @@ def look_at_all(
             saved = time.monotonic()
     if fresh:
         remember(memory, known)
-    return [(video, lost[key] if (key := video.location.key()) in lost else known[key][1]) for video in videos]
+    else:
+        progress(total, total)
+    return lost
 
 
 def sorted_out(looked: Iterable[tuple[Found, Seen]]) -> tuple[list[Clip], list[tuple[Found, str]]]:

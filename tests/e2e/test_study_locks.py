@@ -10,7 +10,7 @@ from sweeps.engine.site import BadRequest
 from sweeps.engine.study_locks import study_locks
 from sweeps.engine.study_storage import connected, study_storage
 from tests.e2e.postgres import PASSWORD, Postgres, postgres
-from tests.sweeps.together import together
+from tests.together import together
 
 
 @pytest.fixture

@@ -4,14 +4,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
+from filelock import FileLock
 
 from fsar_core.data import clip_index, probe_memory
 from fsar_core.data.clip_index import BadDataset, ClipIndex, index_folder
 from fsar_core.data.processes import Lost, one_by_one, spread
 from tests.fsar_core.videos import write_video
+from tests.together import together
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +75,38 @@ def test_the_fingerprint_follows_names_and_bytes_but_not_the_place(root: Path, t
     renamed = indexed(moved).fingerprint
     write_video(moved / "val/sit/c.mp4", 10, first=1)
     assert len({before, renamed, indexed(moved).fingerprint}) == 3
+
+
+def test_drivers_that_come_at_once_look_at_a_file_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, looks = list[str](), clip_index._looks  # pyright: ignore[reportPrivateUsage] - counted on its way
+
+    def counted(keys: list[str], workers: int) -> Iterator[tuple[str, probe_memory.Seen | Lost]]:
+        looked.extend(keys)
+        return looks(keys, workers)
+
+    monkeypatch.setattr(clip_index, "_looks", counted)
+    assert len({index.fingerprint for index in together(lambda: indexed(root))}) == 1
+    assert len(looked) == len(set(looked)) == 8
+
+
+def test_who_waits_tells_how_far_the_one_is_that_looks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip_index, "_TOLD_EVERY_S", 0.05)
+    memory, told, waited = root.parent / "memory.parquet", list[tuple[int, int]](), Event()
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        if len(told) > 1:
+            waited.set()
+
+    with ThreadPoolExecutor(1) as driver:
+        with FileLock(memory.with_name(".memory.parquet.lock")):
+            index = driver.submit(
+                index_folder, "toy", root, exclude_unreadable=False, workers=1, memory=memory, progress=progress
+            )
+            assert waited.wait(60)
+        assert len(index.result(60).clips) == 8
+    assert told[:2] == [(0, 8), (0, 8)]
+    assert told[-1] == (8, 8)
 
 
 def test_unchanged_files_are_not_looked_at_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sweeps.engine.study_storage import study_storage
-from tests.sweeps.together import together
+from tests.together import together
 
 
 def test_drivers_that_come_at_once_find_whole_tables(tmp_path: Path) -> None:
