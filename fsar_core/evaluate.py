@@ -207,23 +207,28 @@ def _head_logits(matcher: Matcher, features: Tensor, episodes: EpisodeList, devi
     device = device or features.device
     rule = matcher.shot_rule(episodes.support.shape[2])
     support, query = torch.from_numpy(episodes.support), torch.from_numpy(episodes.query)
-    pairs = len(support) * query.shape[1] * support[0].numel()
-    if rule is None or _GATHERING * pairs < len(features) ** 2:
-        return _gathered(matcher, features, support, query, device)
-    table = _pair_table(cast(PairMatcher, matcher), features, device)
+    if rule is None or not table_pays(len(support) * query.shape[1] * support[0].numel(), len(features)):
+        return gathered(matcher, features, support, query, device)
+    supports = features.to(device)
+    table = pair_table(cast(PairMatcher, matcher), features, supports)
     scores = table[query.to(device)[:, :, None, None], support.to(device)[:, None]]
     return scores.mean(-1) if rule == "mean" else scores.amax(-1)
 
 
-def _pair_table(matcher: PairMatcher, features: Tensor, device: torch.device) -> Tensor:
-    """(A, A) scores of every clip as query against every clip as support."""
-    frames = features.shape[1]
-    rows = max(1, _BYTES_AT_ONCE // (4 * 2 * len(features) * frames * frames))
-    supports = features.to(device)
-    return torch.cat([matcher.pair_scores(part.to(device), supports) for part in features.split(rows)])
+def table_pays(pairs: int, clips: int) -> bool:
+    """Whether all pairs of clips are scored once, rather than the pairs of every episode."""
+    return _GATHERING * pairs >= clips**2
 
 
-def _gathered(matcher: Matcher, features: Tensor, support: Tensor, query: Tensor, device: torch.device) -> Tensor:
+def pair_table(matcher: PairMatcher, queries: Tensor, supports: Tensor) -> Tensor:
+    """(Q, S) scores of every clip of ``queries`` against every one of ``supports``, on the device of these."""
+    frames = queries.shape[1]
+    rows = max(1, _BYTES_AT_ONCE // (4 * 2 * len(supports) * frames * frames))
+    return torch.cat([matcher.pair_scores(part.to(supports.device), supports) for part in queries.split(rows)])
+
+
+def gathered(matcher: Matcher, features: Tensor, support: Tensor, query: Tensor, device: torch.device) -> Tensor:
+    """(E, Q, N) logits of episodes whose clips are picked from ``features``: (E, N, K) supports, (E, Q) queries."""
     support, query = support.to(features.device), query.to(features.device)
     per_episode = 4 * features[0].numel() * (support[0].numel() + query[0].numel())
     size = max(1, _BYTES_AT_ONCE // per_episode)

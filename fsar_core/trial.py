@@ -33,7 +33,7 @@ def random_clips(run: RunConfig, method: Method, classes: int, device: torch.dev
 def _noise(run: RunConfig, class_ids: Tensor, method: Method, device: torch.device) -> Clips:
     count, frames, crop, given = len(class_ids), run.data.frames, run.data.crop, given_step(run)
     drawn = torch.Generator().manual_seed(0)
-    one = (frames, 3, crop, crop) if given is None else _size(method.wiring.shapes[given])
+    one = (frames, 3, crop, crop) if given is None else clip_size(method.wiring.shapes[given])
     videos = torch.randn((count, *one), generator=drawn)
     masks = has_mask = None
     if run.method.needs_masks():
@@ -42,7 +42,7 @@ def _noise(run: RunConfig, class_ids: Tensor, method: Method, device: torch.devi
     return Clips(videos=videos, class_ids=class_ids, given=given, masks=masks, has_mask=has_mask).to(device)
 
 
-def _size(shape: Shape) -> tuple[int, ...]:
+def clip_size(shape: Shape) -> tuple[int, ...]:
     """Of a step's output for one clip."""
     if shape.level == "map":
         return shape.frames, shape.dim, shape.cells, shape.cells

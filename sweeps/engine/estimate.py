@@ -79,7 +79,7 @@ def _recorded(plan: Plan, works: Mapping[str, str], site: Site) -> tuple[dict[st
     by_work: dict[str, list[_Trained]] = defaultdict(list)
     by_kind: dict[str, list[_Trained]] = defaultdict(list)
     for trained in (*_of_plan(plan, works), *_of_others(plan, site.storage / "runs")):
-        if _as_here(trained.record, site):
+        if as_here(trained.record, site):
             by_work[same_work(trained.run)].append(trained)
             by_kind[alike(trained.run)].append(trained)
     return _means(by_work), _means(by_kind)
@@ -119,7 +119,8 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _as_here(record: RunHead, site: Site) -> bool:
+def as_here(record: RunHead, site: Site) -> bool:
+    """Whether a run was made on such devices, and in such a precision, as the site gives to runs."""
     on_gpu = "cpu" not in record.environment.device.casefold()
     return on_gpu == bool(site.gpus_per_run) and record.environment.precision == site.precision
 

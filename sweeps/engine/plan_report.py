@@ -52,7 +52,7 @@ class PlannedTraining(Frozen):
     steps: int
     steps_left: int
     seconds: float | None
-    """Of the steps that are left, and of embedding test clips for what is not measured yet."""
+    """Of the steps that are left, and for what is not measured yet of embedding test clips and matching episodes."""
     seconds_from: Source | None
     memory_bytes: int | None
     """Counted: most that tensors of a step take."""

@@ -91,7 +91,7 @@ def _savings(report: PlanReport) -> Table:
 
 def _effort(effort: Effort) -> tuple[str, ...]:
     clips = "?" if effort.clips is None else _count(effort.clips)
-    testing = "?" if effort.clip_seconds is None else about(effort.clip_seconds)
+    testing = "?" if effort.clip_seconds is None else about(effort.clip_seconds + effort.matching_seconds)
     return _count(effort.trainings), _count(effort.evaluations), clips, about(effort.training_seconds), testing
 
 

@@ -30,7 +30,7 @@ def show_plan(
     with display.shown():
         sweep = planned(request, tables_of, display)
         wanted = {table.name: asked(table.cells, sweep.prepared.seeds) for table in sweep.tables}
-        told = display.counting("measuring and counting steps")
+        told = display.counting("measuring and counting")
         site, indices = sweep.prepared.site, sweep.prepared.indices
         found = report(wanted, sweep.plan, site, gpus, indices=indices, measured=measured, progress=told)
     console.print(terminal(found, console.width))

@@ -8,6 +8,7 @@ from fsar_core.data.clip_index import ClipIndex
 from fsar_core.data.processes import Progress, silent
 from sweeps.engine.estimate import MOST_PROBES, Speed, can_measure, slots, speeds
 from sweeps.engine.footprint import Memory, checkpoint_bytes, frame_bytes, memory, record_bytes
+from sweeps.engine.matching import Matching, matching
 from sweeps.engine.plan import Plan, PlannedRun
 from sweeps.engine.plan_report import PlannedEvaluation, PlannedTable, PlannedTraining, PlanReport, State, Totals
 from sweeps.engine.savings import ClipCounts, Wanted, clip_counts, clip_seconds, embedded, needed_by, savings
@@ -34,12 +35,13 @@ def report(
 
     Raises UnreadableResultError for a damaged record, BadRequest where clips lack what a frame sampling needs.
     """
-    needed = needed_by(wanted, plan)
+    needed, sizes = needed_by(wanted, plan), clip_counts(indices or {})
     facts = _Facts(
         plan=plan,
         site=site,
         indices=indices or {},
         speeds=speeds(plan, site, probes=MOST_PROBES if measured else 0, progress=progress),
+        matching=matching(plan, site, sizes, measured=measured, progress=progress),
         memory=memory(plan, site, CARD, progress=progress) if measured else {},
         tables=_tables_of(needed),
         missing=frozenset(own.eval_id(planned.run) for planned in plan.runs for own in planned.missing),
@@ -49,7 +51,9 @@ def report(
         tables=tuple(_table(name, wanted[name], runs, facts) for name, runs in needed.items()),
         trainings=trainings,
         totals=_totals(trainings, facts, gpus),
-        savings=savings(wanted, plan, facts.speeds, facts.indices),
+        savings=savings(
+            wanted, plan, facts.speeds, {own: told.seconds for own, told in facts.matching.items()}, facts.indices
+        ),
         sources=(*_sources(trainings, facts), *_gpu_words(site, gpus)),
     )
 
@@ -63,6 +67,8 @@ class _Facts:
     indices: Mapping[str, ClipIndex]
     speeds: Mapping[str, Speed]
     """By key."""
+    matching: Mapping[str, Matching]
+    """By id of the evaluation."""
     memory: Mapping[str, Memory]
     """By kind of work."""
     tables: Mapping[str, tuple[str, ...]]
@@ -102,7 +108,7 @@ def _trainings(facts: _Facts) -> list[PlannedTraining]:
 
 def _training(planned: PlannedRun, facts: _Facts, sizes: ClipCounts, checkpoint: int) -> PlannedTraining:
     run, speed, counted = planned.run, facts.speeds.get(planned.key), facts.memory.get(alike(planned.run))
-    passes = embedded(run, planned.missing, sizes) or 0
+    tests = _test_seconds(planned, facts, sizes)
     begun = planned.trained or planned.steps_left < run.training.steps
     records = record_bytes(planned.missing, training=not planned.trained)
     return PlannedTraining(
@@ -116,12 +122,20 @@ def _training(planned: PlannedRun, facts: _Facts, sizes: ClipCounts, checkpoint:
         state=_state(planned),
         steps=run.training.steps,
         steps_left=planned.steps_left,
-        seconds=None if speed is None else planned.steps_left * speed.seconds + passes * clip_seconds(run, speed),
+        seconds=None if speed is None else planned.steps_left * speed.seconds + tests,
         seconds_from=None if speed is None else speed.source,
         memory_bytes=None if counted is None else counted.kept,
         disk_bytes=records + (0 if begun else checkpoint),
         evaluations=tuple(_evaluation(run, own, facts) for own in planned.evaluations),
     )
+
+
+def _test_seconds(planned: PlannedRun, facts: _Facts, sizes: ClipCounts) -> float:
+    """Of what is not measured yet, as far as something tells it."""
+    run = planned.run
+    told = [facts.matching.get(own.eval_id(run)) for own in planned.missing]
+    passes = embedded(run, planned.missing, sizes) or 0
+    return passes * clip_seconds(run, facts.speeds.get(planned.key)) + sum(own.seconds for own in told if own)
 
 
 def _evaluation(run: RunConfig, own: EvalConfig, facts: _Facts) -> PlannedEvaluation:
@@ -189,13 +203,25 @@ def _sources(trainings: Sequence[PlannedTraining], facts: _Facts) -> list[str]:
         why = "" if can_measure(facts.site) else ", and the site's runs use GPUs, of which this machine has none"
         lines.append(f"time of {unknown} trainings: unknown, in no sum; no run alike is recorded or was measured{why}")
     if used:
-        lines.append("time of tests: computed, a test clip takes a third of what a clip takes of a training step")
+        lines.append("embedding in tests: computed, a test clip takes a third of what a clip takes of a training step")
+    lines += _matching_words(facts)
     if facts.memory:
         lines.append("memory: counted on a step of each kind, tensors only; a card must hold a tenth and 1 GiB more")
     return [
         *lines,
         "disk: computed; checkpoints from the counted weights, records at most, frames as they will be stored",
     ]
+
+
+def _matching_words(facts: _Facts) -> list[str]:
+    told = [facts.matching.get(own) for own in sorted(facts.missing)]
+    recorded, measured = (
+        sum(own is not None and own.source == how for own in told) for how in ("recorded", "measured")
+    )
+    ways = {"as in recorded tests alike": recorded, "some episodes measured now, on noise": measured}
+    lines = [f"matching of {count} tests: {how}" for how, count in ways.items() if count]
+    unknown = len(told) - recorded - measured
+    return [*lines, *([f"matching of {unknown} tests: unknown, in no sum"] if unknown else [])]
 
 
 def _gpu_words(site: Site, gpus: int | None) -> tuple[str, ...]:

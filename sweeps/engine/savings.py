@@ -30,6 +30,8 @@ class Effort(Frozen):
     """Of the trainings whose speed is known."""
     clip_seconds: float | None
     """Computed: a third of what the clip takes of a training step."""
+    matching_seconds: float = 0.0
+    """Of the evaluations whose matching something tells."""
 
 
 class Savings(Frozen):
@@ -59,10 +61,17 @@ def needed_by(wanted: Wanted, plan: Plan) -> dict[str, dict[str, PlannedRun]]:
     return found
 
 
-def savings(wanted: Wanted, plan: Plan, speeds: Mapping[str, Speed], indices: Mapping[str, ClipIndex]) -> Savings:
-    """``speeds`` by key. Without the index of a tested data set the passes of clips are not known."""
+def savings(
+    wanted: Wanted,
+    plan: Plan,
+    speeds: Mapping[str, Speed],
+    matching: Mapping[str, float],
+    indices: Mapping[str, ClipIndex],
+) -> Savings:
+    """``speeds`` by key, ``matching`` in seconds by id of the evaluation. Without the index of a tested data set the
+    passes of clips are not known."""
     sizes = clip_counts(indices)
-    each = [_alone(own.values(), wanted[table], speeds) for table, own in needed_by(wanted, plan).items()]
+    each = [_alone(own.values(), wanted[table], speeds, matching) for table, own in needed_by(wanted, plan).items()]
     return Savings(
         table_by_table=Effort(
             trainings=sum(one.trainings for one in each),
@@ -70,14 +79,18 @@ def savings(wanted: Wanted, plan: Plan, speeds: Mapping[str, Speed], indices: Ma
             clips=sum(one.clips or 0 for one in each),
             training_seconds=sum(one.training_seconds for one in each),
             clip_seconds=sum(one.clip_seconds or 0.0 for one in each),
+            matching_seconds=sum(one.matching_seconds for one in each),
         ),
-        together=_together(plan, speeds, sizes),
+        together=_together(plan, speeds, matching, sizes),
         trainings_without_speed=sum(planned.key not in speeds for planned in plan.runs),
     )
 
 
 def _alone(
-    runs: Iterable[PlannedRun], cells: Iterable[tuple[RunConfig, EvalConfig | None]], speeds: Mapping[str, Speed]
+    runs: Iterable[PlannedRun],
+    cells: Iterable[tuple[RunConfig, EvalConfig | None]],
+    speeds: Mapping[str, Speed],
+    matching: Mapping[str, float],
 ) -> Effort:
     runs = tuple(runs)
     by_id = {planned.run.run_id(): planned.key for planned in runs}
@@ -89,10 +102,11 @@ def _alone(
         clips=sum(count for _, count, _ in passes),
         training_seconds=_training_seconds(runs, speeds),
         clip_seconds=sum(count * clip_seconds(run, speeds.get(key)) for run, count, key in passes),
+        matching_seconds=sum(matching.get(eval_id, 0.0) for eval_id in distinct),
     )
 
 
-def _together(plan: Plan, speeds: Mapping[str, Speed], sizes: ClipCounts) -> Effort:
+def _together(plan: Plan, speeds: Mapping[str, Speed], matching: Mapping[str, float], sizes: ClipCounts) -> Effort:
     passes = [(planned, embedded(planned.run, planned.evaluations, sizes)) for planned in plan.runs]
     counts = [count for _, count in passes if count is not None]
     whole = len(counts) == len(passes)
@@ -103,6 +117,7 @@ def _together(plan: Plan, speeds: Mapping[str, Speed], sizes: ClipCounts) -> Eff
         clips=sum(counts) if whole else None,
         training_seconds=_training_seconds(plan.runs, speeds),
         clip_seconds=seconds if whole else None,
+        matching_seconds=sum(matching.values()),
     )
 
 

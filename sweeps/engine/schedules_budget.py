@@ -37,6 +37,6 @@ def _totals(prepared: Prepared, tables: Sequence[Table], display: Display, *, fr
     plan = make_plan(cells, store, prepared.fingerprints())
     found = report(wanted, plan, prepared.site, indices=prepared.indices, measured=False)
     if found.totals.unknown and found.totals.gpu_hours is not None:
-        told = display.counting("measuring and counting steps")
+        told = display.counting("measuring and counting")
         found = report(wanted, plan, prepared.site, indices=prepared.indices, progress=told)
     return found.totals

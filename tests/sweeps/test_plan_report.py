@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fsar_core.config import RunConfig
+from fsar_core.config import EvalConfig, RunConfig
 from fsar_core.data.clip_index import ClipIndex
 from sweeps.engine import estimate, footprint
 from sweeps.engine.plan import asked, make_plan
@@ -15,7 +15,7 @@ from sweeps.engine.plan_report import PlanReport
 from sweeps.engine.plan_text import terminal
 from sweeps.engine.planning import report
 from sweeps.engine.records import Store
-from sweeps.engine.savings import Wanted
+from sweeps.engine.savings import Wanted, clip_seconds
 from sweeps.engine.site import Site
 from tests.fsar_core import tiny
 from tests.sweeps.made_plans import FIRST, made_cell, made_site, needing, write_checkpoint
@@ -78,6 +78,27 @@ def test_gpus_are_shared_as_the_site_says_and_needs_come_first(store: Store, sit
     assert (total.gpus, total.at_once) == (2, 4)
     assert total.gpu_hours == pytest.approx(0.5 * total.seconds / 3600)
     assert total.wall_seconds == pytest.approx(0.01 * FIRST.training.steps + 6)
+
+
+def test_tests_take_the_time_of_matching_beside_that_of_embedding(store: Store, site: Site) -> None:
+    run = run_config(0.1)
+    tests = [EvalConfig(episodes=40), EvalConfig(episodes=40, shot=5)]
+    write_run(store, run)  # 600 steps in 6 s
+    write_evaluation(store, run, tests[0], 0.5)  # in 1.5 s
+    other = run.model_copy(update={"seed": 1})
+    wanted: Wanted = {"one": [(own, test) for own in (run, other) for test in tests]}
+    plan = make_plan(wanted["one"], store, PRINTS)
+    index = ClipIndex.of_clips("motionshapes", tiny.index().clips)
+    found = report(wanted, plan, site, measured=False, indices={"motionshapes": index})
+    speed = estimate.Speed(seconds=0.01, source="recorded", where="cpu")
+    embedding = len(index.of("test")) * clip_seconds(run, speed)
+    assert [own.seconds for own in found.trainings] == [
+        pytest.approx(embedding),
+        pytest.approx(600 * 0.01 + embedding + 1.5),
+    ]
+    assert found.savings.together.matching_seconds == pytest.approx(2 * 1.5)
+    assert "matching of 1 tests: as in recorded tests alike" in found.sources
+    assert "matching of 2 tests: unknown, in no sum" in found.sources
 
 
 def test_memory_is_counted_and_speed_measured_once_for_each_kind(

@@ -30,7 +30,7 @@ def test_each_table_alone_trains_what_others_train_too_and_what_its_runs_need(st
     wanted = two_tables()
     plan = make_plan([pair for cells in wanted.values() for pair in cells], store, PRINTS)
     assert {name: len(runs) for name, runs in needed_by(wanted, plan).items()} == {"one": 3, "two": 5}
-    found = savings(wanted, plan, {}, {})
+    found = savings(wanted, plan, {}, {}, {})
     assert (found.table_by_table.trainings, found.together.trainings) == (8, 5)
     assert (found.table_by_table.evaluations, found.together.evaluations) == (2 + 4, 4)
     assert found.table_by_table.clips == 6 * 40 * 10
@@ -42,10 +42,12 @@ def test_seconds_are_those_of_all_steps_whether_recorded_or_not(store: Store) ->
     wanted = two_tables()
     plan = make_plan([pair for cells in wanted.values() for pair in cells], store, PRINTS)
     speed = Speed(seconds=0.5, source="recorded", where="a CPU")
-    found = savings(wanted, plan, {planned.key: speed for planned in plan.runs}, {})
+    matching = {own.eval_id(planned.run): 2.0 for planned in plan.runs for own in planned.evaluations}
+    found = savings(wanted, plan, {planned.key: speed for planned in plan.runs}, matching, {})
     assert found.together.training_seconds == pytest.approx(0.5 * (4 * 600 + 50))
     assert found.table_by_table.training_seconds == pytest.approx(0.5 * (6 * 600 + 2 * 50))
     assert found.table_by_table.clip_seconds == pytest.approx(2400 * 0.5 / clips_per_step(OTHER) / 3)
+    assert (found.table_by_table.matching_seconds, found.together.matching_seconds) == (2.0 * 6, 2.0 * 4)
 
 
 def test_tests_of_one_data_set_and_sampling_embed_its_clips_once() -> None:
