@@ -26,6 +26,10 @@ from fsar_core.method import Method
 from fsar_core.precision import Precision, mixed
 
 _BYTES_AT_ONCE = 64 << 20
+_BYTES_ON_CPU = 1 << 20
+"""Of features, from which matching makes many times as much: more would leave the caches of a processor."""
+_EPISODES_ON_CPU, _ROWS_ON_CPU = 8, 16
+"""At least, however large their features are."""
 _GATHERING = 3
 """A pair costs about this many times more among an episode's gathered clips than in the table of all clips."""
 
@@ -223,7 +227,7 @@ def table_pays(pairs: int, clips: int) -> bool:
 def pair_table(matcher: PairMatcher, queries: Tensor, supports: Tensor) -> Tensor:
     """(Q, S) scores of every clip of ``queries`` against every one of ``supports``, on the device of these."""
     frames = queries.shape[1]
-    rows = max(1, _BYTES_AT_ONCE // (4 * 2 * len(supports) * frames * frames))
+    rows = _at_once(4 * 2 * len(supports) * frames * frames, _ROWS_ON_CPU, supports.device)
     return torch.cat([matcher.pair_scores(part.to(supports.device), supports) for part in queries.split(rows)])
 
 
@@ -231,10 +235,15 @@ def gathered(matcher: Matcher, features: Tensor, support: Tensor, query: Tensor,
     """(E, Q, N) logits of episodes whose clips are picked from ``features``: (E, N, K) supports, (E, Q) queries."""
     support, query = support.to(features.device), query.to(features.device)
     per_episode = 4 * features[0].numel() * (support[0].numel() + query[0].numel())
-    size = max(1, _BYTES_AT_ONCE // per_episode)
+    size = _at_once(per_episode, _EPISODES_ON_CPU, device)
     return torch.cat(
         [
             matcher(Features(support=features[s].to(device), query=features[q].to(device))).logits
             for s, q in zip(support.split(size), query.split(size), strict=True)
         ]
     )
+
+
+def _at_once(bytes_each: int, least_on_cpu: int, device: torch.device) -> int:
+    most = max(1, _BYTES_AT_ONCE // bytes_each)
+    return min(most, max(least_on_cpu, _BYTES_ON_CPU // bytes_each)) if device.type == "cpu" else most

@@ -145,8 +145,10 @@ def look_at_all(
     fresh = _fresh(stamps, known)
     progress(len(stamps) - len(fresh), len(stamps))
     if fresh:
-        with _alone(memory, stamps, progress):
+        with _alone(memory, stamps, progress) as waited:
             known = recall(memory)
+            lost = {} if waited else _look(stamps, known, workers, memory, progress)
+        if waited:  # for one process; what it could not read either is no reason to wait for the next one
             lost = _look(stamps, known, workers, memory, progress)
     return [(video, lost[key] if (key := video.location.key()) in lost else known[key][1]) for video in videos]
 
@@ -156,18 +158,20 @@ def _fresh(stamps: Mapping[str, Stamp], known: Memory) -> list[str]:
 
 
 @contextmanager
-def _alone(memory: Path, stamps: Mapping[str, Stamp], progress: Progress) -> Generator[None]:
-    """Tells meanwhile how far the process is that looks."""
+def _alone(memory: Path, stamps: Mapping[str, Stamp], progress: Progress) -> Generator[bool]:
+    """Gives whether another process was waited for; tells meanwhile how far that is."""
     memory.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(memory.with_name(f".{memory.name}.lock"))
+    waited, timeout = False, 0.0
     while True:
         try:
-            lock.acquire(timeout=_TOLD_EVERY_S)
+            lock.acquire(timeout=timeout)
             break
         except Timeout:
+            waited, timeout = True, _TOLD_EVERY_S
             progress(len(stamps) - len(_fresh(stamps, recall(memory))), len(stamps))
     try:
-        yield
+        yield waited
     finally:
         lock.release()
 

@@ -41,6 +41,11 @@ class _Test(NamedTuple):
     def run(self) -> RunConfig:
         return self.planned.run
 
+    @property
+    def by_episode(self) -> bool:
+        """Whether frames depend on the episode."""
+        return (self.evaluation.method or self.run.method).frame_sampler.by_episode()
+
 
 def matching(
     plan: Plan, site: Site, sizes: ClipCounts, *, measured: bool = True, progress: Progress = silent
@@ -80,19 +85,14 @@ def _kind(test: _Test) -> str:
     run, own = test.run, test.evaluation
     counts = (run.data.frames, run.data.crop, test.clips, own.way, own.shot, own.queries, own.episodes)
     backbone = (own.method or run.method).backbone
-    return content_id(backbone.canonical_json(), *_heads(run, own), *map(str, counts))
+    return content_id(backbone.canonical_json(), *_heads(run, own), *map(str, (*counts, test.by_episode)))
 
 
 def _recorded(tests: Iterable[_Test], plan: Plan, site: Site) -> Matching | None:
-    """The mean over a few that were made on such devices as the site gives to runs. Where frames depend on the episode,
-    a record holds the time of the backbone too, and tells nothing."""
-    seconds: list[float] = []
-    for test in tests:
-        method = test.evaluation.method or test.run.method
-        if len(seconds) == _RECORDS or method.frame_sampler.by_episode():
-            break
-        if test.evaluation not in test.planned.missing:
-            seconds += _seconds(test, plan, site)
+    """The mean over a few of runs that were trained on such devices as the site gives to runs. Where frames depend on
+    the episode, a record holds the time of the backbone too, and tells nothing."""
+    done = [test for test in tests if test.evaluation not in test.planned.missing and not test.by_episode]
+    seconds = [own for test in done[:_RECORDS] for own in _seconds(test, plan, site)]
     return Matching(sum(seconds) / len(seconds), "recorded") if seconds else None
 
 
@@ -109,7 +109,7 @@ def _seconds(test: _Test, plan: Plan, site: Site) -> list[float]:
 def _measured(kinds: Mapping[str, _Test], site: Site, progress: Progress) -> dict[str, Matching]:
     """Those that most tests wait for first."""
     torch.set_num_threads(max(1, int(site.cpus_per_run)))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if site.gpus_per_run else "cpu")
     began, found = time.monotonic(), dict[str, Matching]()
     for i, (kind, test) in enumerate(kinds.items()):
         if time.monotonic() - began > _MOST_S:

@@ -79,6 +79,8 @@ class Totals(Frozen):
     """Of the unfinished runs whose speed is known, one after the other."""
     unknown: int
     """Unfinished runs whose speed nothing tells: in no time of this report."""
+    tests_unknown: int = 0
+    """Tests to come whose matching nothing tells: in no time either."""
     gpus: float | None
     """That were named to reckon with; None: none were."""
     at_once: int

@@ -45,7 +45,7 @@ def _totals(report: PlanReport) -> Table:
         if total.gpus is None or total.gpu_hours is None
         else f"{total.gpus:g} GPU{'s' * (total.gpus != 1)}, {runs}"
     )
-    least = "at least " if total.unknown else ""
+    least = "at least " if total.unknown or total.tests_unknown else ""
     texts = {
         "cells": f"{_count(total.cells)} with seeds",
         "trainings": f"{_count(total.trainings)}: {_count(total.trainings_known)} known, "
@@ -59,8 +59,10 @@ def _totals(report: PlanReport) -> Table:
         "memory": _memory(report),
         "disk": _disk(report),
     }
-    if total.unknown:
-        texts["unknown"] = f"the time of {_count(total.unknown)} trainings; no sum above holds it"
+    counts = {"time": (total.unknown, "trainings"), "matching": (total.tests_unknown, "tests")}
+    unknown = [f"the {what} of {_count(count)} {whose}" for what, (count, whose) in counts.items() if count]
+    if unknown:
+        texts["unknown"] = f"{', '.join(unknown)}; no sum above holds it"
     return lines(texts)
 
 

@@ -175,6 +175,7 @@ def _totals(trainings: Sequence[PlannedTraining], facts: _Facts, gpus: int | Non
         steps_left=sum(own.steps_left for own in todo),
         seconds=sum(seconds.values()),
         unknown=sum(own.seconds is None for own in todo),
+        tests_unknown=len(facts.missing - facts.matching.keys()),
         gpus=gpus,
         at_once=at_once,
         gpu_hours=sum(seconds.values()) * per_run / 3600 if per_run else None,

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
 from sqlalchemy import NullPool, create_engine, func, select, text
 from sqlalchemy.engine import URL, Connection, make_url
@@ -28,11 +28,12 @@ def study_storage(uri: str) -> RDBStorage:
 
 @contextmanager
 def _alone(url: URL) -> Generator[None]:
-    if url.get_backend_name() == "sqlite":
-        folder = locks_beside(url) / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "studies.lock", timeout=_WAIT_S):
+    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+        lock = _held_beside(url)
+        try:
             yield
+        finally:
+            lock.release()
     elif url.get_backend_name() == "postgresql":
         with connected(url) as connection:
             connection.execute(text(f"SET lock_timeout = '{_WAIT_S}s'"))
@@ -40,6 +41,20 @@ def _alone(url: URL) -> Generator[None]:
             yield
     else:
         yield
+
+
+def _held_beside(url: URL) -> FileLock:
+    """Not held where the file is there and its folder takes no lock: such a study can only be read."""
+    lock = FileLock(locks_beside(url) / "locks" / "studies.lock", timeout=_WAIT_S)
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise
+    except OSError:
+        if not Path(url.database or "").is_file():
+            raise
+    return lock
 
 
 @contextmanager

