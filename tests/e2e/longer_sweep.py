@@ -9,7 +9,7 @@ from sweeps.engine.cli import sweep_script
 from tests.sweeps.made_folder import space_of, table_of
 
 WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-STEPS = 50
+STEPS = 100
 
 
 def grid(recipe: Recipe) -> Table:

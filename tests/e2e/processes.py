@@ -35,6 +35,9 @@ def ends(processes: Collection[psutil.Process], limit_s: float = 60) -> dict[int
 
 def _dead(process: psutil.Process) -> bool:
     try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        if not process.is_running():
+            return True
+        # A thread that has not ended yet still holds what the process has open, its locks too.
+        return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
     except psutil.NoSuchProcess:
         return True
