@@ -1,4 +1,4 @@
-"""The ends of processes that are not the test's own children, some of which end by themselves meanwhile."""
+"""The ends of processes: some end by themselves meanwhile, some wait to be reaped by a parent that is not the test."""
 
 import time
 from collections.abc import Collection
